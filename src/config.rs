@@ -1,0 +1,1 @@
+//! The configuration: raw JSON in, a valid `Config` out, all faults reported at once.

@@ -1,0 +1,3 @@
+//! The lake: keys, objects, and the protocol that commits to them.
+
+pub mod store;

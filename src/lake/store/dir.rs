@@ -1,0 +1,5 @@
+//! Store.
+
+/// Store.
+#[derive(Debug)]
+pub struct DirStore;

@@ -1,0 +1,124 @@
+//! The one seam of the crate: a small object store whose writes are all conditional.
+//!
+//! Three implementations, held to one conformance suite: [`S3Store`], [`DirStore`] (a local folder) and
+//! [`MemoryStore`]. The lake never overwrites blindly and never deletes, so the trait cannot do either.
+//!
+//! An `Err` of kind `Transient` from [`ObjectStore::put`] proves nothing: the object may have been written. Nor does
+//! [`Put::Refused`] prove that somebody else wrote it, because a transport may have retried a write that had landed.
+//! Who needs to know reads the object back and compares identities (see `lake::commit`).
+
+mod dir;
+mod memory;
+mod s3;
+
+use std::fmt::Debug;
+use std::ops::Range;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::stream::BoxStream;
+
+pub use self::dir::DirStore;
+pub use self::memory::MemoryStore;
+pub use self::s3::{S3Options, S3Store};
+use crate::error::Result;
+
+/// The version of an object's content, opaque; equal tags mean equal content.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(transparent)]
+pub struct ETag(pub String);
+
+/// The condition under which a write takes effect.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Condition {
+    /// Nothing is there yet (`If-None-Match: *`).
+    Absent,
+    /// The object there has this tag (`If-Match`).
+    Matches(ETag),
+}
+
+/// What became of a conditional write.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Put {
+    /// The object is there, with this tag.
+    Written(ETag),
+    /// The condition did not hold (or did no longer, after a retry inside the transport).
+    Refused,
+}
+
+/// The part of an object to read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ByteRange {
+    /// These bytes; the end is cut at the object's length.
+    Within(Range<u64>),
+    /// The last so many bytes, or the whole of a shorter object.
+    Suffix(u64),
+}
+
+/// An object, or a part of one, being read. All of its bytes belong to the version named by `etag`.
+pub struct Object {
+    /// The version that `body` comes from.
+    pub etag: ETag,
+    /// The length of the whole object in bytes, whatever range was asked for.
+    pub len: u64,
+    /// The bytes asked for, in order.
+    pub body: BoxStream<'static, Result<Bytes>>,
+}
+
+/// One entry of a listing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// The full key.
+    pub key: String,
+    /// Length in bytes.
+    pub len: u64,
+}
+
+/// The content of an object to be written: in memory, or a file of the run's work folder.
+#[derive(Clone, Debug)]
+pub enum Payload {
+    /// Bytes in memory.
+    Memory(Bytes),
+    /// A complete file that nobody writes to any more.
+    File {
+        /// Where it is; removed by its owner, not by the store.
+        path: Arc<PathBuf>,
+        /// Its length in bytes.
+        len: u64,
+    },
+}
+
+impl Payload {
+    /// Length in bytes.
+    pub fn len(&self) -> u64 {
+        match self {
+            Self::Memory(bytes) => bytes.len() as u64,
+            Self::File { len, .. } => *len,
+        }
+    }
+
+    /// Whether there are no bytes at all.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// Conditional object storage. Keys are relative to the lake's root, `/`-separated, without a leading slash.
+#[async_trait]
+pub trait ObjectStore: Debug + Send + Sync {
+    /// Reads an object or a part of it; `None` when there is no such object.
+    async fn get(&self, key: &str, range: Option<ByteRange>) -> Result<Option<Object>>;
+
+    /// Writes an object if `condition` holds, atomically: a reader sees the old content or all of the new.
+    /// `Condition::Matches` on a missing object is [`Put::Refused`].
+    async fn put(&self, key: &str, payload: &Payload, condition: &Condition) -> Result<Put>;
+
+    /// All objects whose key starts with `prefix` and is greater than `after`, in ascending byte order of keys.
+    async fn list(&self, prefix: &str, after: Option<&str>) -> Result<Vec<Listed>>;
+
+    /// The store's place as a person would write it (`s3://bucket/prefix`, `/path`), for messages.
+    fn location(&self) -> String;
+}

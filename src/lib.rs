@@ -1,0 +1,13 @@
+//! A change feed for sources that have none.
+//!
+//! Data flows one way: trigger → config and secrets → source → table → diff → lake (commit) → report.
+
+pub mod config;
+pub mod error;
+pub mod lake;
+pub mod secrets;
+pub mod source;
+pub mod table;
+pub mod trigger;
+
+pub use error::{Error, Kind, Result};

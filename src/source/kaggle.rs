@@ -1,0 +1,1 @@
+//! Kaggle's public API: version check and verified download.

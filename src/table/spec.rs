@@ -1,0 +1,109 @@
+//! What the configuration says about one table, valid by construction.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use super::types::ColumnType;
+
+/// A table's name: a file name stem and a path segment of the lake.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TableName(String);
+
+impl TableName {
+    /// Accepts a name that is safe as one path segment and as part of a file name; otherwise says what is wrong.
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
+        if text.is_empty() {
+            return Err("is empty");
+        }
+        if text.len() > 200 {
+            return Err("is longer than 200 bytes");
+        }
+        if text.starts_with(['.', '_']) {
+            return Err("starts with `.` or `_`, which query engines take for hidden");
+        }
+        if text.chars().any(|c| c.is_control() || "/\\{}^%`[]\"<>~#|*?:".contains(c)) {
+            return Err("holds a character that is not safe in an object key");
+        }
+        Ok(Self(text.to_owned()))
+    }
+
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for TableName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// When a row that is in both snapshots counts as updated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UpdateDetection {
+    /// Its date field is greater than before, compared in the column's type; null is smallest.
+    Date,
+    /// Any column outside the key differs; null equals null.
+    Content,
+    /// One or the other.
+    Either,
+}
+
+/// What happens to a key that occurs more than once in a snapshot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnDuplicateKey {
+    /// The table fails with the first offending lines named.
+    Fail,
+    /// The first row in file order is kept, the others are counted.
+    First,
+    /// The last row in file order is kept, the others are counted.
+    Last,
+}
+
+/// What happens when the source's columns or types no longer match the stored schema.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SchemaPolicy {
+    /// The stored schema follows: columns are added, types widened, and the report says so.
+    Evolve,
+    /// The table fails.
+    Freeze,
+}
+
+/// The encodings that a CSV file can be declared to have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Encoding {
+    /// UTF-8, with or without a byte order mark.
+    Utf8,
+    /// UTF-16 with a byte order mark, else little-endian.
+    Utf16,
+    /// Windows-1252, which contains ISO-8859-1 (Latin-1).
+    Latin1,
+}
+
+/// One table of the configuration.
+#[derive(Clone, Debug)]
+pub struct TableSpec {
+    /// The table's name; its file is `{name}.csv` (or `.csv.gz`, `.parquet`) at any depth of the archive.
+    pub name: TableName,
+    /// The field delimiter, an ASCII character.
+    pub sep: u8,
+    /// The encoding, or `None` to detect it.
+    pub encoding: Option<Encoding>,
+    /// Cell texts that mean null, beside the empty text.
+    pub null_values: Vec<String>,
+    /// The key columns, at least one, in the configured order.
+    pub pk: Vec<String>,
+    /// The column whose increase marks an update.
+    pub date_field: Option<String>,
+    /// When a row counts as updated.
+    pub update_detection: UpdateDetection,
+    /// What happens to repeated keys.
+    pub on_duplicate_key: OnDuplicateKey,
+    /// The greatest share of the previous rows (0 to 1) that one run may delete without approval.
+    pub max_deleted_fraction: f64,
+    /// Column types fixed by the configuration.
+    pub columns: BTreeMap<String, ColumnType>,
+    /// What happens on schema drift.
+    pub schema: SchemaPolicy,
+}

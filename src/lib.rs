@@ -3,6 +3,7 @@
 //! Data flows one way: trigger → config and secrets → source → table → diff → lake (commit) → report.
 
 pub mod config;
+pub mod diff;
 pub mod error;
 pub mod lake;
 pub mod secrets;

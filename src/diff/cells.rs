@@ -1,0 +1,198 @@
+//! Cells of Arrow columns as comparable values, the same whatever type of the lattice carries them.
+//!
+//! An integer equals the double of the same value and a date equals its midnight, so that widening a column changes no
+//! fingerprint. A text column can be read as the older, narrower type that it replaced: `"1.50"` equals 1.5 there.
+
+use arrow::array::{Array, AsArray, BooleanArray, PrimitiveArray, StringArray};
+use arrow::datatypes::{
+    DataType, Date32Type, Decimal128Type, Float64Type, Int64Type, TimeUnit, TimestampMicrosecondType,
+};
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use crate::error::{Error, Result};
+use crate::table::cell as parse;
+use crate::table::{ColumnType, MAX_EXACT_INT, Reading};
+
+/// Microseconds per day.
+const DAY: i64 = 86_400_000_000;
+
+/// One cell.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Cell<'a> {
+    Null,
+    Bool(bool),
+    /// The bits of a double that is not -0; integers up to 2^53 are here too.
+    Number(u64),
+    /// An integer beyond 2^53.
+    BigInt(i64),
+    Decimal(i128),
+    /// Microseconds of local time.
+    Time(i64),
+    /// Microseconds of UTC.
+    Instant(i64),
+    Text(&'a str),
+}
+
+impl Cell<'_> {
+    fn parts(&self) -> (u8, [u8; 16]) {
+        let mut wide = [0; 16];
+        let (tag, low) = match *self {
+            Self::Null => (0, 0),
+            Self::Bool(value) => (1, u64::from(value)),
+            Self::Number(bits) => (2, bits),
+            Self::BigInt(value) => (3, value.cast_unsigned()),
+            Self::Decimal(value) => return (4, value.to_le_bytes()),
+            Self::Time(value) => (5, value.cast_unsigned()),
+            Self::Instant(value) => (6, value.cast_unsigned()),
+            Self::Text(_) => (7, 0),
+        };
+        wide[..8].copy_from_slice(&low.to_le_bytes());
+        (tag, wide)
+    }
+
+    /// A fingerprint of the cell in the column that `seed` stands for; null is 0 in every column.
+    pub(crate) fn hash(&self, seed: u64) -> u64 {
+        match *self {
+            Self::Null => 0,
+            Self::Text(text) => xxh3_64_with_seed(text.as_bytes(), seed),
+            _ => {
+                let (tag, wide) = self.parts();
+                xxh3_64_with_seed(&wide, seed ^ u64::from(tag))
+            }
+        }
+    }
+
+    /// Appends a form that no other cell, and no run of other cells, has.
+    pub(crate) fn write(&self, key: &mut Vec<u8>) {
+        let (tag, wide) = self.parts();
+        key.push(tag);
+        match *self {
+            Self::Null => {}
+            Self::Text(text) => {
+                key.extend_from_slice(&(text.len() as u64).to_le_bytes());
+                key.extend_from_slice(text.as_bytes());
+            }
+            _ => key.extend_from_slice(&wide),
+        }
+    }
+}
+
+/// The cells of one column.
+pub(crate) struct Cells<'a> {
+    column: Column<'a>,
+    read_as: Option<ColumnType>,
+}
+
+enum Column<'a> {
+    Bool(&'a BooleanArray),
+    Int64(&'a PrimitiveArray<Int64Type>),
+    Double(&'a PrimitiveArray<Float64Type>),
+    Decimal(&'a PrimitiveArray<Decimal128Type>),
+    Date(&'a PrimitiveArray<Date32Type>),
+    Timestamp(&'a PrimitiveArray<TimestampMicrosecondType>),
+    Instant(&'a PrimitiveArray<TimestampMicrosecondType>),
+    Text(&'a StringArray),
+}
+
+impl<'a> Cells<'a> {
+    /// The cells of `array`, text being read as `read_as` where it fits that type.
+    pub(crate) fn new(array: &'a dyn Array, read_as: Option<ColumnType>) -> Result<Self> {
+        let column = match array.data_type() {
+            DataType::Boolean => Column::Bool(array.as_boolean()),
+            DataType::Int64 => Column::Int64(array.as_primitive()),
+            DataType::Float64 => Column::Double(array.as_primitive()),
+            DataType::Decimal128(..) => Column::Decimal(array.as_primitive()),
+            DataType::Date32 => Column::Date(array.as_primitive()),
+            DataType::Timestamp(TimeUnit::Microsecond, None) => Column::Timestamp(array.as_primitive()),
+            DataType::Timestamp(TimeUnit::Microsecond, Some(_)) => Column::Instant(array.as_primitive()),
+            DataType::Utf8 => Column::Text(array.as_string()),
+            other => {
+                return Err(Error::internal(
+                    "ForeignType",
+                    format!("a file of the lake holds a column of type {other}"),
+                ));
+            }
+        };
+        Ok(Self { column, read_as })
+    }
+
+    /// The cell of `row`.
+    pub(crate) fn get(&self, row: usize) -> Cell<'a> {
+        macro_rules! value {
+            ($array:expr, $cell:expr) => {
+                if $array.is_null(row) { Cell::Null } else { $cell($array.value(row)) }
+            };
+        }
+        match &self.column {
+            Column::Bool(array) => value!(array, Cell::Bool),
+            Column::Int64(array) => value!(array, integer),
+            Column::Double(array) => value!(array, number),
+            Column::Decimal(array) => value!(array, Cell::Decimal),
+            Column::Date(array) => value!(array, |days| Cell::Time(i64::from(days) * DAY)),
+            Column::Timestamp(array) => value!(array, Cell::Time),
+            Column::Instant(array) => value!(array, Cell::Instant),
+            Column::Text(array) => value!(array, |text| self.text(text)),
+        }
+    }
+
+    fn text(&self, text: &'a str) -> Cell<'a> {
+        self.read_as.and_then(|older| read(text, older)).unwrap_or(Cell::Text(text))
+    }
+}
+
+fn integer<'a>(value: i64) -> Cell<'a> {
+    #[expect(clippy::cast_precision_loss, reason = "exact up to 2^53, which is checked")]
+    let double = value as f64;
+    if value.unsigned_abs() <= MAX_EXACT_INT.unsigned_abs() { number(double) } else { Cell::BigInt(value) }
+}
+
+fn number<'a>(value: f64) -> Cell<'a> {
+    Cell::Number((value + 0.0).to_bits())
+}
+
+/// The text as a value of the type, where it fits.
+fn read<'a>(text: &str, column_type: ColumnType) -> Option<Cell<'a>> {
+    match column_type {
+        ColumnType::Bool => parse::bool(text, Reading::Strict).map(Cell::Bool),
+        ColumnType::Int64 => parse::int64(text, Reading::Strict).map(integer),
+        ColumnType::Double => parse::double(text, Reading::Strict).map(number),
+        ColumnType::Decimal { precision, scale } => parse::decimal(text, precision, scale).map(Cell::Decimal),
+        ColumnType::Date => parse::date(text).map(|days| Cell::Time(i64::from(days) * DAY)),
+        ColumnType::Timestamp => parse::timestamp(text).map(Cell::Time),
+        ColumnType::TimestampUtc => parse::timestamp_utc(text, Reading::Strict).map(Cell::Instant),
+        ColumnType::String => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{Date32Array, Float64Array, Int64Array, TimestampMicrosecondArray};
+
+    use super::*;
+
+    fn first(array: &dyn Array, read_as: Option<ColumnType>) -> u64 {
+        Cells::new(array, read_as).unwrap().get(0).hash(7)
+    }
+
+    #[test]
+    fn widening_changes_no_fingerprint() {
+        assert_eq!(first(&Int64Array::from(vec![5]), None), first(&Float64Array::from(vec![5.0]), None));
+        assert_eq!(first(&Float64Array::from(vec![0.0]), None), first(&Float64Array::from(vec![-0.0]), None));
+        let midnight = TimestampMicrosecondArray::from(vec![DAY * 3]);
+        assert_eq!(first(&Date32Array::from(vec![3]), None), first(&midnight, None));
+        let text = StringArray::from(vec!["1.50"]);
+        assert_eq!(first(&text, Some(ColumnType::Double)), first(&Float64Array::from(vec![1.5]), None));
+        assert_ne!(first(&text, None), first(&StringArray::from(vec!["1.5"]), None));
+    }
+
+    #[test]
+    fn composite_keys_do_not_run_together() {
+        let key = |parts: [&str; 2]| {
+            let mut bytes = Vec::new();
+            parts.iter().for_each(|part| Cell::Text(part).write(&mut bytes));
+            bytes
+        };
+        assert_ne!(key(["a", "bc"]), key(["ab", "c"]));
+        assert_ne!(key(["", "x"]), key(["x", ""]));
+    }
+}

@@ -1,0 +1,302 @@
+//! The decision what each row of the new snapshot is: an insert, an update, a silent change, or nothing new.
+
+use hashbrown::{HashMap, HashSet};
+
+use super::index::Index;
+use super::prints::{Prints, SetHash};
+use crate::table::{OnDuplicateKey, UpdateDetection};
+
+/// How many offending lines are kept for the message.
+const OFFENDERS: usize = 5;
+
+/// What a row of the new snapshot is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Its key is new.
+    Insert,
+    /// It changed, by the table's update detection.
+    Update,
+    /// Its content changed, but its date field did not move on.
+    Silent,
+    /// It is as before.
+    Same,
+    /// It repeats a key and is dropped by the table's policy.
+    Dropped,
+}
+
+/// What the configuration decides.
+#[derive(Clone, Copy, Debug)]
+pub struct Rules {
+    /// When a row counts as updated.
+    pub update_detection: UpdateDetection,
+    /// What happens to repeated keys.
+    pub on_duplicate_key: OnDuplicateKey,
+}
+
+/// The totals of a comparison.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Rows of the new snapshot, without dropped ones.
+    pub rows: u64,
+    /// Rows whose key is new.
+    pub inserted: u64,
+    /// Rows that changed.
+    pub updated: u64,
+    /// Rows of the old snapshot whose key is gone.
+    pub deleted: u64,
+    /// Rows whose content changed without their date field moving on.
+    pub silent: u64,
+    /// Rows dropped because they repeat a key.
+    pub dropped: u64,
+}
+
+/// A key that the table's policy does not allow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// The key's fingerprint, by which the first row that has it can be found.
+    pub key: u128,
+    /// The line of the offending row.
+    pub line: u64,
+    /// Whether the key is null rather than repeated.
+    pub null: bool,
+}
+
+/// A comparison under way.
+#[derive(Debug)]
+pub struct Diff<'a> {
+    index: &'a Index,
+    rules: Rules,
+    met: Vec<u64>,
+    inserted: HashSet<u128>,
+    /// For `OnDuplicateKey::Last`: the line of the last row of each key.
+    last_lines: Option<HashMap<u128, u64>>,
+    counts: Counts,
+    faults: Vec<Fault>,
+    fault_count: u64,
+    new_set: SetHash,
+    expected: SetHash,
+}
+
+impl<'a> Diff<'a> {
+    /// Begins a comparison with the snapshot in `index`.
+    pub fn new(index: &'a Index, rules: Rules) -> Self {
+        let mut met = vec![0; index.slots().div_ceil(64)];
+        for &slot in index.gone() {
+            set_bit(&mut met, slot as usize);
+        }
+        Self {
+            index,
+            rules,
+            met,
+            inserted: HashSet::new(),
+            last_lines: None,
+            counts: Counts::default(),
+            faults: Vec::new(),
+            fault_count: 0,
+            new_set: SetHash::default(),
+            expected: index.set_hash(),
+        }
+    }
+
+    /// For `OnDuplicateKey::Last`: says on which line each key occurs last.
+    pub fn keep_lines(&mut self, last_lines: HashMap<u128, u64>) {
+        self.last_lines = Some(last_lines);
+    }
+
+    /// Decides on the next rows, which begin on `lines`. `own` are their fingerprints in their own schema; `older` those in
+    /// the schema of each number of the index, where they differ from their own.
+    pub fn classify(&mut self, own: &Prints, older: &[Option<Prints>], lines: &[u64]) -> Vec<Verdict> {
+        let mut nulls = own.null_keys.iter().copied().peekable();
+        (0..own.len())
+            .map(|row| {
+                let null = nulls.next_if_eq(&row).is_some();
+                let verdict = self.verdict(own, older, row, lines[row], null);
+                self.count(verdict, own, row);
+                verdict
+            })
+            .collect()
+    }
+
+    fn verdict(&mut self, own: &Prints, older: &[Option<Prints>], row: usize, line: u64, null: bool) -> Verdict {
+        let key = own.keys[row];
+        let fails = self.rules.on_duplicate_key == OnDuplicateKey::Fail;
+        if null && fails {
+            return self.fault(Fault { key, line, null });
+        }
+        if self.last_lines.as_ref().is_some_and(|last| last.get(&key) != Some(&line)) {
+            return Verdict::Dropped;
+        }
+        let found = self.find(own, older, row);
+        let repeated = match found {
+            Some((slot, _)) => set_bit(&mut self.met, slot),
+            None => !self.inserted.insert(key),
+        };
+        match found {
+            _ if repeated && fails => self.fault(Fault { key, line, null }),
+            _ if repeated => Verdict::Dropped,
+            None => Verdict::Insert,
+            Some((slot, prints)) => self.compare(slot, prints, own, row),
+        }
+    }
+
+    /// The old row with the same key, and the fingerprints to compare it by.
+    fn find<'b>(&self, own: &'b Prints, older: &'b [Option<Prints>], row: usize) -> Option<(usize, &'b Prints)> {
+        let candidates = older.iter().enumerate().map(|(number, prints)| (number, prints.as_ref().unwrap_or(own)));
+        candidates
+            .filter_map(|(number, prints)| {
+                let slot = self.index.find(prints.keys[row])?;
+                (self.index.schema_of(slot) == number).then_some((slot, prints))
+            })
+            .next()
+    }
+
+    fn compare(&mut self, slot: usize, prints: &Prints, own: &Prints, row: usize) -> Verdict {
+        let differs = prints.contents[row] != self.index.contents[slot];
+        let later = own.orders.exceeds(row, &self.index.orders, slot);
+        let updated = match self.rules.update_detection {
+            UpdateDetection::Date => later,
+            UpdateDetection::Content => differs,
+            UpdateDetection::Either => later || differs,
+        };
+        self.expected.remove(self.index.keys[slot], self.index.contents[slot]);
+        match (updated, differs) {
+            (true, _) => Verdict::Update,
+            (false, changed) => {
+                self.expected.add(own.keys[row], own.contents[row]);
+                if changed { Verdict::Silent } else { Verdict::Same }
+            }
+        }
+    }
+
+    fn fault(&mut self, fault: Fault) -> Verdict {
+        self.fault_count += 1;
+        if self.faults.len() < OFFENDERS {
+            self.faults.push(fault);
+        }
+        Verdict::Dropped
+    }
+
+    fn count(&mut self, verdict: Verdict, own: &Prints, row: usize) {
+        let counter = match verdict {
+            Verdict::Insert => &mut self.counts.inserted,
+            Verdict::Update => &mut self.counts.updated,
+            Verdict::Silent => &mut self.counts.silent,
+            Verdict::Dropped => {
+                self.counts.dropped += 1;
+                return;
+            }
+            Verdict::Same => &mut 0,
+        };
+        *counter += 1;
+        self.counts.rows += 1;
+        self.new_set.add(own.keys[row], own.contents[row]);
+    }
+
+    /// The keys that the policy does not allow: how many there are, and the first of them.
+    pub fn faults(&self) -> (u64, &[Fault]) {
+        (self.fault_count, &self.faults)
+    }
+
+    /// The totals, once all rows have been seen.
+    pub fn counts(&self) -> Counts {
+        let met = self.met.iter().map(|word| u64::from(word.count_ones())).sum::<u64>();
+        Counts { deleted: self.index.slots() as u64 - met, ..self.counts }
+    }
+
+    /// The slots of the old rows that no new row met, ascending.
+    pub fn deleted(&self) -> Vec<u32> {
+        let slots = u32::try_from(self.index.slots()).unwrap_or(u32::MAX);
+        (0..slots).filter(|&slot| self.met[slot as usize / 64] & (1 << (slot % 64)) == 0).collect()
+    }
+
+    /// The fingerprint of the new snapshot.
+    pub fn new_set(&self) -> SetHash {
+        self.new_set
+    }
+
+    /// What [`Self::new_set`] must be once the fingerprints of all inserted and updated rows *as written* are added to
+    /// this, and those of all deleted rows as written removed.
+    pub fn expected_without_changes(&self) -> SetHash {
+        self.expected
+    }
+}
+
+/// Sets a bit; whether it was set before.
+fn set_bit(bits: &mut [u64], at: usize) -> bool {
+    let (word, bit) = (&mut bits[at / 64], 1 << (at % 64));
+    let before = *word & bit != 0;
+    *word |= bit;
+    before
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::prints::Orders;
+    use super::*;
+
+    fn prints(rows: &[(u128, u64, i64)]) -> Prints {
+        Prints {
+            keys: rows.iter().map(|row| row.0).collect(),
+            contents: rows.iter().map(|row| row.1).collect(),
+            orders: Orders::Narrow(rows.iter().map(|row| row.2).collect()),
+            null_keys: Vec::new(),
+        }
+    }
+
+    fn index(rows: &[(u128, u64, i64)]) -> Index {
+        let mut index = Index::new();
+        index.begin_file(0);
+        index.load(&prints(rows), None).unwrap();
+        index
+    }
+
+    fn verdicts(
+        detection: UpdateDetection,
+        old: &[(u128, u64, i64)],
+        new: &[(u128, u64, i64)],
+    ) -> (Vec<Verdict>, Counts) {
+        let index = index(old);
+        let rules = Rules { update_detection: detection, on_duplicate_key: OnDuplicateKey::Fail };
+        let mut diff = Diff::new(&index, rules);
+        let lines: Vec<u64> = (2..).take(new.len()).collect();
+        let verdicts = diff.classify(&prints(new), &[None], &lines);
+        (verdicts, diff.counts())
+    }
+
+    const OLD: [(u128, u64, i64); 4] = [(1, 10, 5), (2, 20, 5), (3, 30, 5), (4, 40, 5)];
+    // 1: as before; 2: date later, content changed; 3: content changed, date back; 5: new; 4: gone.
+    const NEW: [(u128, u64, i64); 4] = [(1, 10, 5), (2, 21, 6), (3, 31, 4), (5, 50, 5)];
+
+    #[test]
+    fn date_mode_counts_other_changes_as_silent() {
+        let (verdicts, counts) = verdicts(UpdateDetection::Date, &OLD, &NEW);
+        assert_eq!(verdicts, [Verdict::Same, Verdict::Update, Verdict::Silent, Verdict::Insert]);
+        assert_eq!(counts, Counts { rows: 4, inserted: 1, updated: 1, deleted: 1, silent: 1, dropped: 0 });
+    }
+
+    #[test]
+    fn content_mode_and_either_take_every_difference() {
+        for detection in [UpdateDetection::Content, UpdateDetection::Either] {
+            let (verdicts, counts) = verdicts(detection, &OLD, &NEW);
+            assert_eq!(verdicts, [Verdict::Same, Verdict::Update, Verdict::Update, Verdict::Insert], "{detection:?}");
+            assert_eq!((counts.updated, counts.silent), (2, 0));
+        }
+    }
+
+    #[test]
+    fn repeated_keys_follow_the_policy() {
+        let old = index(&[(1, 10, 0)]);
+        let new = prints(&[(1, 10, 0), (2, 20, 0), (1, 11, 0), (2, 21, 0)]);
+        let run = |policy, last: Option<HashMap<u128, u64>>| {
+            let rules = Rules { update_detection: UpdateDetection::Content, on_duplicate_key: policy };
+            let mut diff = Diff::new(&old, rules);
+            diff.last_lines = last;
+            (diff.classify(&new, &[None], &[2, 3, 4, 5]), diff.fault_count, diff.counts().dropped)
+        };
+        use Verdict::{Dropped, Insert, Same, Update};
+        assert_eq!(run(OnDuplicateKey::First, None), (vec![Same, Insert, Dropped, Dropped], 0, 2));
+        let last = HashMap::from_iter([(1, 4), (2, 5)]);
+        assert_eq!(run(OnDuplicateKey::Last, Some(last)), (vec![Dropped, Dropped, Update, Insert], 0, 2));
+        assert_eq!(run(OnDuplicateKey::Fail, None).1, 2);
+    }
+}

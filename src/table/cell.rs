@@ -1,0 +1,313 @@
+//! One cell of text as a value of a type, and which types it fits.
+//!
+//! Two readings exist. The *strict* one serves inference: a text fits a type only where the value gives the text's
+//! meaning back, so leading zeros, `+1` and integers beyond 2^53 stay text. The *lenient* one serves types that the
+//! configuration declares: it also takes what a person would accept (`+1`, `007`, a decimal comma, any UTC offset).
+
+use chrono::{DateTime, FixedOffset, NaiveDate, NaiveDateTime, NaiveTime};
+
+use super::types::ColumnType;
+
+/// The greatest integer up to which every integer is exact in a double.
+pub(crate) const MAX_EXACT_INT: i64 = 1 << 53;
+
+/// How a text is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reading {
+    /// Only where the value round-trips.
+    Strict,
+    /// Whatever means a value of the type.
+    Lenient,
+}
+
+/// The narrowest type that a non-null text fits under the strict reading.
+pub(crate) fn classify(text: &str) -> ColumnType {
+    const CANDIDATES: [ColumnType; 6] = [
+        ColumnType::Int64,
+        ColumnType::Double,
+        ColumnType::Date,
+        ColumnType::Timestamp,
+        ColumnType::TimestampUtc,
+        ColumnType::Bool,
+    ];
+    CANDIDATES.into_iter().find(|&candidate| fits(text, candidate)).unwrap_or(ColumnType::String)
+}
+
+/// Whether a non-null text fits `column` under the strict reading.
+pub(crate) fn fits(text: &str, column: ColumnType) -> bool {
+    match column {
+        ColumnType::Bool => bool(text, Reading::Strict).is_some(),
+        ColumnType::Int64 => int64(text, Reading::Strict).is_some(),
+        ColumnType::Double => double(text, Reading::Strict).is_some(),
+        ColumnType::Decimal { precision, scale } => decimal(text, precision, scale).is_some(),
+        ColumnType::Date => date(text).is_some(),
+        ColumnType::Timestamp => timestamp(text).is_some(),
+        ColumnType::TimestampUtc => timestamp_utc(text, Reading::Strict).is_some(),
+        ColumnType::String => true,
+    }
+}
+
+/// `true` and `false` in lower, upper or title case; leniently also `1`, `0`, `t`, `f`.
+pub(crate) fn bool(text: &str, reading: Reading) -> Option<bool> {
+    match (text, reading) {
+        ("true" | "True" | "TRUE", _) | ("1" | "t" | "T", Reading::Lenient) => Some(true),
+        ("false" | "False" | "FALSE", _) | ("0" | "f" | "F", Reading::Lenient) => Some(false),
+        _ => None,
+    }
+}
+
+/// A decimal integer. Strictly: no plus, no leading zero, no `-0`, at most 2^53 in magnitude.
+pub(crate) fn int64(text: &str, reading: Reading) -> Option<i64> {
+    let digits = text.strip_prefix('-').unwrap_or(text).as_bytes();
+    if reading == Reading::Lenient {
+        return text.trim().parse().ok();
+    }
+    match digits {
+        [b'0'] => (text == "0").then_some(0),
+        [b'1'..=b'9', ..] => {
+            text.parse().ok().filter(|value: &i64| value.unsigned_abs() <= MAX_EXACT_INT.unsigned_abs())
+        }
+        _ => None,
+    }
+}
+
+/// A finite number. Strictly: its shortest double form has the same digits as the text, trailing zeros of the
+/// fraction aside, and an exponent is written as Python writes it (`1e-05`, `1e+16`). Leniently also with a comma.
+pub(crate) fn double(text: &str, reading: Reading) -> Option<f64> {
+    if reading == Reading::Lenient {
+        let text = text.trim();
+        let value = text.parse::<f64>().ok().or_else(|| with_point(text)?.parse().ok());
+        return value.filter(|value| value.is_finite());
+    }
+    let parts = NumberText::split(text)?;
+    let value: f64 = text.parse().ok().filter(|value: &f64| value.is_finite())?;
+    (parts.significant <= 15 && parts.exponent.is_empty() || parts.same_digits(value)).then_some(value)
+}
+
+/// A decimal that fits `precision` digits, `scale` of them after the point, exactly. A comma may stand for the point.
+pub(crate) fn decimal(text: &str, precision: u8, scale: i8) -> Option<i128> {
+    let text = text.trim();
+    let (negative, digits) = match text.as_bytes().first()? {
+        b'-' => (true, &text[1..]),
+        b'+' => (false, &text[1..]),
+        _ => (false, text),
+    };
+    let (whole, fraction) = digits.split_once(['.', ',']).unwrap_or((digits, ""));
+    let all_digits = |part: &str| part.bytes().all(|b| b.is_ascii_digit());
+    if whole.is_empty() && fraction.is_empty() || !all_digits(whole) || !all_digits(fraction) {
+        return None;
+    }
+    let fraction = fraction.trim_end_matches('0');
+    let scale = usize::from(scale.unsigned_abs());
+    let whole = whole.trim_start_matches('0');
+    if fraction.len() > scale || whole.len() + scale > usize::from(precision) {
+        return None;
+    }
+    let padding = std::iter::repeat_n(b'0', scale - fraction.len());
+    let magnitude = (whole.bytes().chain(fraction.bytes()).chain(padding))
+        .fold(0_i128, |value, digit| value * 10 + i128::from(digit - b'0'));
+    Some(if negative { -magnitude } else { magnitude })
+}
+
+/// `YYYY-MM-DD`, as days since 1970-01-01.
+pub(crate) fn date(text: &str) -> Option<i32> {
+    let days = calendar_day(text.as_bytes())?.signed_duration_since(NaiveDate::default()).num_days();
+    i32::try_from(days).ok()
+}
+
+/// `YYYY-MM-DD`, alone or followed by `T` or a space and `HH:MM[:SS[.ffffff]]`, as microseconds since 1970-01-01.
+pub(crate) fn timestamp(text: &str) -> Option<i64> {
+    naive(text).map(|time| time.and_utc().timestamp_micros())
+}
+
+/// A timestamp followed by `Z`, `+00:00`, `+0000`, `+00` or ` UTC`; leniently by any offset; as microseconds.
+pub(crate) fn timestamp_utc(text: &str, reading: Reading) -> Option<i64> {
+    for suffix in ["Z", "+00:00", "+0000", "+00", " UTC"] {
+        if let Some(local) = text.strip_suffix(suffix) {
+            return (local.len() > 10).then(|| timestamp(local))?;
+        }
+    }
+    if reading == Reading::Strict {
+        return None;
+    }
+    let at = text.rfind(['+', '-']).filter(|&at| at > 10)?;
+    let (local, offset) = text.split_at(at);
+    let offset: FixedOffset = offset.parse().ok()?;
+    let time: DateTime<FixedOffset> = naive(local)?.and_local_timezone(offset).single()?;
+    Some(time.timestamp_micros())
+}
+
+fn naive(text: &str) -> Option<NaiveDateTime> {
+    let bytes = text.as_bytes();
+    let day = calendar_day(bytes.get(..10)?)?;
+    match bytes.get(10) {
+        None => Some(day.and_time(NaiveTime::MIN)),
+        Some(b'T' | b' ') => clock(bytes.get(11..)?).map(|time| day.and_time(time)),
+        Some(_) => None,
+    }
+}
+
+fn calendar_day(bytes: &[u8]) -> Option<NaiveDate> {
+    let [y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2] = bytes else { return None };
+    let year = i32::try_from(number(&[*y1, *y2, *y3, *y4])?).ok().filter(|&year| year > 0)?;
+    NaiveDate::from_ymd_opt(year, number(&[*m1, *m2])?, number(&[*d1, *d2])?)
+}
+
+fn clock(bytes: &[u8]) -> Option<NaiveTime> {
+    let (hour_minute, rest) = bytes.split_at_checked(5)?;
+    let [h1, h2, b':', m1, m2] = hour_minute else { return None };
+    let (second, fraction) = match rest {
+        [] => (0, &[][..]),
+        [b':', s1, s2] => (number(&[*s1, *s2])?, &[][..]),
+        [b':', s1, s2, b'.', fraction @ ..] if !fraction.is_empty() => (number(&[*s1, *s2])?, fraction),
+        _ => return None,
+    };
+    NaiveTime::from_hms_micro_opt(number(&[*h1, *h2])?, number(&[*m1, *m2])?, second, micros(fraction)?)
+}
+
+/// The digits of a fraction of a second as microseconds; digits beyond the sixth must be zero.
+fn micros(fraction: &[u8]) -> Option<u32> {
+    let (kept, dropped) = fraction.split_at(fraction.len().min(6));
+    if dropped.len() > 3 || dropped.iter().any(|&digit| digit != b'0') {
+        return None;
+    }
+    let scale = 10_u32.pow(6 - u32::try_from(kept.len()).ok()?);
+    if kept.is_empty() { Some(0) } else { Some(number(kept)? * scale) }
+}
+
+fn number(digits: &[u8]) -> Option<u32> {
+    digits.iter().try_fold(0_u32, |value, digit| digit.is_ascii_digit().then(|| value * 10 + u32::from(digit - b'0')))
+}
+
+/// `12,5` as `12.5`, where there is one comma and no point.
+fn with_point(text: &str) -> Option<String> {
+    (!text.contains('.') && text.matches(',').count() == 1).then(|| text.replace(',', "."))
+}
+
+/// The parts of a strictly written number.
+struct NumberText<'a> {
+    whole: &'a str,
+    fraction: &'a str,
+    exponent: &'a str,
+    significant: usize,
+}
+
+impl<'a> NumberText<'a> {
+    fn split(text: &'a str) -> Option<Self> {
+        let unsigned = text.strip_prefix('-').unwrap_or(text);
+        let (mantissa, exponent) = unsigned.split_once('e').unwrap_or((unsigned, ""));
+        let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+        let all_digits = |part: &str| part.bytes().all(|b| b.is_ascii_digit());
+        let plain_whole = matches!(whole.as_bytes(), [b'0'] | [b'1'..=b'9', ..]);
+        let has_exponent = unsigned.len() > mantissa.len();
+        let python_exponent = !has_exponent
+            || matches!(exponent.as_bytes(), [b'+' | b'-', digits @ ..] if digits.len() >= 2 && digits.iter().all(u8::is_ascii_digit));
+        let dangling_point = mantissa.ends_with('.');
+        if !plain_whole || !all_digits(whole) || !all_digits(fraction) || !python_exponent || dangling_point {
+            return None;
+        }
+        let negative_zero = text.starts_with('-') && whole == "0" && fraction.bytes().all(|b| b == b'0');
+        let fraction = fraction.trim_end_matches('0');
+        (!negative_zero).then_some(Self { whole, fraction, exponent, significant: whole.len() + fraction.len() })
+    }
+
+    /// Whether the shortest form of `value` has the same significant digits as the text.
+    fn same_digits(&self, value: f64) -> bool {
+        let shortest = format!("{:e}", value.abs());
+        let digits = |text: &str| text.split('e').next().unwrap_or_default().replace('.', "");
+        let mine = format!("{}{}", self.whole, self.fraction);
+        let trim = |text: &str| text.trim_start_matches('0').trim_end_matches('0').to_owned();
+        trim(&digits(&shortest)) == trim(&mine)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_that_a_number_would_change_stay_text() {
+        for text in [
+            "007",
+            "+1",
+            "-0",
+            "9007199254740993",
+            "1.",
+            ".5",
+            "1e5",
+            "1E-05",
+            "0x10",
+            "1_000",
+            " 1",
+            "NaN",
+            "inf",
+            "1,5",
+        ] {
+            assert_eq!(classify(text), ColumnType::String, "{text}");
+        }
+    }
+
+    #[test]
+    fn values_that_round_trip_get_their_type() {
+        let cases = [
+            ("0", ColumnType::Int64),
+            ("-12", ColumnType::Int64),
+            ("9007199254740992", ColumnType::Int64),
+            ("1.50", ColumnType::Double),
+            ("-0.1", ColumnType::Double),
+            ("1e-05", ColumnType::Double),
+            ("0.30000000000000004", ColumnType::Double),
+            ("2024-02-29", ColumnType::Date),
+            ("2024-02-29 10:00", ColumnType::Timestamp),
+            ("2024-02-29T10:00:01.123", ColumnType::Timestamp),
+            ("2024-02-29T10:00:01.123456Z", ColumnType::TimestampUtc),
+            ("2024-02-29 10:00:01+00:00", ColumnType::TimestampUtc),
+            ("TRUE", ColumnType::Bool),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(classify(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn digits_beyond_a_double_stay_text() {
+        assert_eq!(classify("0.1234567890123456789"), ColumnType::String);
+        assert_eq!(classify("12345678901234567890.5"), ColumnType::String);
+        assert_eq!(classify("2023-02-29"), ColumnType::String);
+        assert_eq!(classify("2024-01-01T00:00:00.1234567"), ColumnType::String);
+        assert_eq!(classify("2024-01-01T00:00:00.1234560"), ColumnType::Timestamp);
+    }
+
+    #[test]
+    fn days_and_micros_count_from_1970() {
+        assert_eq!(date("1970-01-02"), Some(1));
+        assert_eq!(date("0001-01-01"), Some(-719_162));
+        assert_eq!(date("9999-12-31"), Some(2_932_896));
+        assert_eq!(timestamp("1970-01-01 00:00:00.5"), Some(500_000));
+        assert_eq!(timestamp_utc("1970-01-01T01:00:00+01:00", Reading::Strict), None);
+        assert_eq!(timestamp_utc("1970-01-01T01:00:00+01:00", Reading::Lenient), Some(0));
+        assert_eq!(timestamp_utc("1969-12-31T22:00:00-03:00", Reading::Lenient), Some(3_600_000_000));
+    }
+
+    #[test]
+    fn decimals_are_exact_or_refused() {
+        assert_eq!(decimal("12,50", 10, 2), Some(1250));
+        assert_eq!(decimal("-0.05", 3, 2), Some(-5));
+        assert_eq!(decimal("1.005", 10, 2), None);
+        assert_eq!(decimal("1.000", 3, 2), Some(100));
+        assert_eq!(decimal("123.4", 3, 1), None);
+        let widest = "9".repeat(38);
+        assert_eq!(decimal(&widest, 38, 0), Some(10_i128.pow(38) - 1));
+        assert_eq!(decimal("1.2.3", 10, 2), None);
+        assert_eq!(decimal("", 10, 2), None);
+    }
+
+    #[test]
+    fn a_declared_type_takes_what_a_person_would_accept() {
+        assert_eq!(int64("+007", Reading::Lenient), Some(7));
+        assert_eq!(int64("9223372036854775807", Reading::Lenient), Some(i64::MAX));
+        assert_eq!(double("12,5", Reading::Lenient), Some(12.5));
+        assert_eq!(double("1.234,5", Reading::Lenient), None);
+        assert_eq!(bool("1", Reading::Lenient), Some(true));
+    }
+}

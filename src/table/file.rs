@@ -1,0 +1,284 @@
+//! A table's file in a snapshot, read as typed batches in one pass.
+
+use std::io::Read;
+use std::sync::{Arc, OnceLock};
+
+use arrow::array::{ArrayRef, RecordBatch, new_null_array};
+use arrow::datatypes::SchemaRef;
+
+use super::cell::{self, Reading};
+use super::column::ColumnBuilder;
+use super::header;
+use super::records::{MAX_RECORD, Record, RecordError, Records};
+use super::schema::{Column, TableSchema};
+use super::spec::{Encoding, TableSpec};
+use super::text::{self, TextBlocks, TextError};
+use super::types::ColumnType;
+use crate::error::{Error, Result};
+
+/// Rows per batch.
+pub const BATCH_ROWS: usize = 8192;
+
+/// Opens the file from its start; called once per pass.
+pub type Opener = Box<dyn Fn() -> Result<Box<dyn Read + Send>> + Send + Sync>;
+
+/// A CSV file of a snapshot.
+pub struct CsvFile {
+    name: String,
+    open: Opener,
+    detected: OnceLock<Encoding>,
+}
+
+/// Some rows of a table, with the place that each came from.
+pub struct Rows {
+    /// The rows, in the table's schema.
+    pub batch: RecordBatch,
+    /// For each row the number of the line on which it begins, from 1.
+    pub lines: Vec<u64>,
+}
+
+/// Why a pass over a file ended early.
+#[derive(Debug)]
+pub enum PassError {
+    /// A cell does not fit the stored type of its column: the schema has to be widened and the pass begun again.
+    Misfit,
+    /// The file is not in the encoding that was assumed: it has to be detected and the pass begun again.
+    NotUtf8,
+    /// The table fails.
+    Fatal(Error),
+}
+
+impl From<Error> for PassError {
+    fn from(error: Error) -> Self {
+        Self::Fatal(error)
+    }
+}
+
+impl CsvFile {
+    /// A file called `name` in messages.
+    pub fn new(name: impl Into<String>, open: Opener) -> Self {
+        Self { name: name.into(), open, detected: OnceLock::new() }
+    }
+
+    /// Its name, for messages.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Looks at the whole file to learn its encoding, after [`PassError::NotUtf8`].
+    pub fn detect_encoding(&self) -> Result<()> {
+        let encoding = text::detect((self.open)()?, &self.name)?;
+        self.detected.get_or_init(|| encoding);
+        Ok(())
+    }
+
+    /// The column names of the file.
+    pub fn header(&self, spec: &TableSpec) -> Result<Vec<String>, PassError> {
+        Ok(self.start(spec)?.1)
+    }
+
+    /// Reads the whole file to find the narrowest schema that holds it and everything that `stored` held.
+    pub fn infer(&self, spec: &TableSpec, stored: Option<&TableSchema>) -> Result<TableSchema, PassError> {
+        let (mut records, names) = self.start(spec)?;
+        let mut guesses: Vec<Guess> = names.iter().map(|name| Guess::new(name, spec, stored)).collect();
+        while let Some(record) = records.next().map_err(|error| self.fault(error))? {
+            self.check_width(&record, names.len())?;
+            for (index, guess) in guesses.iter_mut().enumerate() {
+                guess.see(cell_text(&record, index, spec));
+            }
+        }
+        Ok(evolve(stored, names, guesses))
+    }
+
+    /// Reads all rows in `schema` and gives them to `each`, in file order.
+    pub fn read(
+        &self,
+        spec: &TableSpec,
+        schema: &TableSchema,
+        each: &mut dyn FnMut(Rows) -> Result<()>,
+    ) -> Result<(), PassError> {
+        let (mut records, names) = self.start(spec)?;
+        let mut builder = RowsBuilder::new(spec, schema, &names);
+        while let Some(record) = records.next().map_err(|error| self.fault(error))? {
+            self.check_width(&record, names.len())?;
+            if let Err(column) = builder.push(&record, spec) {
+                return Err(self.misfit(column, record.line, spec, schema));
+            }
+            if builder.lines.len() == BATCH_ROWS {
+                each(builder.finish()?)?;
+            }
+        }
+        if !builder.lines.is_empty() {
+            each(builder.finish()?)?;
+        }
+        Ok(())
+    }
+
+    fn start(&self, spec: &TableSpec) -> Result<(Records, Vec<String>), PassError> {
+        let encoding = spec.encoding.or_else(|| self.detected.get().copied());
+        let mut records = Records::new(TextBlocks::new((self.open)()?, encoding), spec.sep);
+        let names = match records.next().map_err(|error| self.fault(error))? {
+            Some(record) => header::names(&record, &self.name, spec)?,
+            None => return Err(empty(&self.name, &spec.name.to_string()).into()),
+        };
+        Ok((records, names))
+    }
+
+    fn check_width(&self, record: &Record<'_>, expected: usize) -> Result<()> {
+        if record.len() == expected {
+            return Ok(());
+        }
+        Err(Error::data(
+            "RaggedRow",
+            format!("`{}` line {}: {} fields where the header has {expected}", self.name, record.line, record.len()),
+        )
+        .hint("repair the line at the source (a delimiter inside a value needs quotes), or check the table's `sep`"))
+    }
+
+    fn misfit(&self, column: usize, line: u64, spec: &TableSpec, schema: &TableSchema) -> PassError {
+        let Column { name, column_type } = &schema.columns[column];
+        if !spec.columns.contains_key(name) {
+            return PassError::Misfit;
+        }
+        let message = format!("`{}` line {line}: the value of `{name}` is no {column_type}", self.name);
+        let hint = format!("repair the value, or change `columns.{name}` of table `{}` to a wider type", spec.name);
+        Error::data("CellMisfit", message).hint(hint).into()
+    }
+
+    fn fault(&self, error: RecordError) -> PassError {
+        let name = &self.name;
+        match error {
+            RecordError::Text { error: TextError::Invalid { assumed: true, .. }, .. } => PassError::NotUtf8,
+            RecordError::Text { error: TextError::Invalid { offset, .. }, line } => Error::data(
+                "BadEncoding",
+                format!("`{name}`: byte {offset}, at or after line {line}, is not valid in the file's encoding"),
+            )
+            .hint("set the table's `encoding` (utf-8, utf-16, latin-1), or repair the file")
+            .into(),
+            RecordError::Text { error: TextError::Nul, line } => {
+                Error::data("NulCharacter", format!("`{name}`: a NUL character at or after line {line}"))
+                    .hint("the file is damaged or binary; if it is UTF-16 set the table's `encoding`")
+                    .into()
+            }
+            RecordError::Text { error: TextError::Io(cause), line } => unreadable(name, line, cause).into(),
+            RecordError::UnclosedQuote { line } => {
+                Error::data("UnclosedQuote", format!("`{name}` line {line}: a quote is opened and never closed"))
+                    .hint("the file may be truncated; otherwise double the quote inside the value (`\"\"`)")
+                    .into()
+            }
+            RecordError::TooLong { line } => Error::data(
+                "RecordTooLong",
+                format!("`{name}` line {line}: the record is longer than {MAX_RECORD} bytes"),
+            )
+            .hint("a quote may be missing on that line")
+            .into(),
+        }
+    }
+}
+
+/// The error for a file without a single row.
+pub(crate) fn empty(file: &str, table: &str) -> Error {
+    Error::data("EmptyTable", format!("`{file}` holds no rows"))
+        .hint(format!("if table `{table}` really became empty, run once with `approve_deletes`"))
+}
+
+/// An I/O error that carries one of ours is that; anything else is an unreadable file.
+fn unreadable(name: &str, line: u64, cause: std::io::Error) -> Error {
+    if cause.get_ref().is_some_and(|inner| inner.is::<Error>()) {
+        match cause.into_inner().map(|inner| inner.downcast::<Error>()) {
+            Some(Ok(error)) => return *error,
+            _ => return Error::internal("LostCause", format!("cannot read `{name}`")),
+        }
+    }
+    Error::data("UnreadableFile", format!("cannot read `{name}` beyond line {line}"))
+        .caused_by(cause)
+        .hint("the archive is damaged or truncated: fetch it again")
+}
+
+/// The text of a cell, `None` where it means null.
+fn cell_text<'a>(record: &Record<'a>, index: usize, spec: &TableSpec) -> Option<&'a str> {
+    record.get(index).filter(|text| !text.is_empty() && !spec.null_values.iter().any(|null| null == text))
+}
+
+/// What is known of a column's type so far.
+struct Guess {
+    column_type: Option<ColumnType>,
+    fixed: bool,
+}
+
+impl Guess {
+    fn new(name: &str, spec: &TableSpec, stored: Option<&TableSchema>) -> Self {
+        let declared = spec.columns.get(name).copied();
+        let stored = stored.and_then(|stored| stored.column_type(name));
+        Self { column_type: declared.or(stored), fixed: declared.is_some() }
+    }
+
+    fn see(&mut self, text: Option<&str>) {
+        let Some(text) = text.filter(|_| !self.fixed) else { return };
+        self.column_type = Some(match self.column_type {
+            None => cell::classify(text),
+            Some(known) if cell::fits(text, known) => known,
+            Some(known) => known.join(cell::classify(text)),
+        });
+    }
+}
+
+/// The stored columns with their types widened, then the new ones. A column without a single value is text.
+fn evolve(stored: Option<&TableSchema>, names: Vec<String>, guesses: Vec<Guess>) -> TableSchema {
+    let mut columns = stored.map(|stored| stored.columns.clone()).unwrap_or_default();
+    for (name, guess) in names.iter().zip(guesses) {
+        let column_type = guess.column_type.unwrap_or(ColumnType::String);
+        match columns.iter_mut().find(|column| column.name == *name) {
+            Some(column) => column.column_type = column_type,
+            None => columns.push(Column { name: name.clone(), column_type }),
+        }
+    }
+    TableSchema { columns, source: names }
+}
+
+/// Collects records into batches of a schema; columns that the file lacks are null.
+struct RowsBuilder {
+    schema: SchemaRef,
+    /// For each column of the schema its builder, where the file has it.
+    columns: Vec<Option<ColumnBuilder>>,
+    /// For each field of the file its column of the schema.
+    places: Vec<usize>,
+    lines: Vec<u64>,
+}
+
+impl RowsBuilder {
+    fn new(spec: &TableSpec, schema: &TableSchema, names: &[String]) -> Self {
+        let builder = |column: &Column| {
+            let reading = if spec.columns.contains_key(&column.name) { Reading::Lenient } else { Reading::Strict };
+            names.contains(&column.name).then(|| ColumnBuilder::new(column.column_type, reading))
+        };
+        let columns = schema.columns.iter().map(builder).collect();
+        let places = names.iter().filter_map(|name| schema.position(name)).collect();
+        Self { schema: schema.arrow(), columns, places, lines: Vec::new() }
+    }
+
+    /// Appends a record, or gives the column whose value does not fit.
+    fn push(&mut self, record: &Record<'_>, spec: &TableSpec) -> Result<(), usize> {
+        for (field, &place) in self.places.iter().enumerate() {
+            let fits = self.columns[place].as_mut().is_some_and(|column| column.append(cell_text(record, field, spec)));
+            if !fits {
+                return Err(place);
+            }
+        }
+        self.lines.push(record.line);
+        Ok(())
+    }
+
+    fn finish(&mut self) -> Result<Rows> {
+        let lines = std::mem::take(&mut self.lines);
+        let arrays: Vec<ArrayRef> = (self.columns.iter_mut().zip(self.schema.fields()))
+            .map(|(column, field)| match column {
+                Some(column) => column.finish(),
+                None => new_null_array(field.data_type(), lines.len()),
+            })
+            .collect();
+        let batch = RecordBatch::try_new(Arc::clone(&self.schema), arrays)
+            .map_err(|error| Error::internal("BadBatch", "columns of one batch do not match").caused_by(error))?;
+        Ok(Rows { batch, lines })
+    }
+}

@@ -1,0 +1,162 @@
+//! The stored schema of a table: learnt once, only widened, and the same in all of its files.
+//!
+//! A row is the map of its non-null cells, so a column that the source no longer has is a column of nulls: it stays in
+//! the schema, and one that comes back finds its place again. New columns go to the end.
+
+use std::fmt;
+use std::sync::Arc;
+
+use arrow::datatypes::{Field, Schema, SchemaRef};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::types::ColumnType;
+
+/// A column of a table.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Column {
+    /// Its name, as in the source.
+    pub name: String,
+    /// Its type in every file of the table.
+    #[serde(rename = "type")]
+    pub column_type: ColumnType,
+}
+
+/// The columns of a table, in the order of its files.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TableSchema {
+    /// All columns that the table ever had.
+    pub columns: Vec<Column>,
+    /// The column names of the newest snapshot, in the source's order.
+    pub source: Vec<String>,
+}
+
+impl TableSchema {
+    /// The position of the column called `name`.
+    pub fn position(&self, name: &str) -> Option<usize> {
+        self.columns.iter().position(|column| column.name == name)
+    }
+
+    /// The type of the column called `name`.
+    pub fn column_type(&self, name: &str) -> Option<ColumnType> {
+        self.position(name).map(|position| self.columns[position].column_type)
+    }
+
+    /// The schema of the table's full-load file; every column is nullable.
+    pub fn arrow(&self) -> SchemaRef {
+        let field = |column: &Column| Field::new(&column.name, column.column_type.arrow(), true);
+        Arc::new(Schema::new(self.columns.iter().map(field).collect::<Vec<_>>()))
+    }
+
+    /// What changed since `before`, for the report.
+    pub fn changes_since(&self, before: &Self) -> Vec<SchemaChange> {
+        let added = self.source.iter().filter(|name| !before.source.contains(name)).map(|name| {
+            let column_type = self.column_type(name).unwrap_or(ColumnType::String);
+            SchemaChange::Added { column: name.clone(), column_type }
+        });
+        let removed = before.source.iter().filter(|name| !self.source.contains(name));
+        let removed = removed.map(|name| SchemaChange::Removed { column: name.clone() });
+        let widened = before.columns.iter().filter_map(|old| {
+            let to = self.column_type(&old.name).filter(|&to| to != old.column_type)?;
+            Some(SchemaChange::Widened { column: old.name.clone(), from: old.column_type, to })
+        });
+        let mut changes: Vec<_> = added.chain(removed).chain(widened).collect();
+        let common = |names: &[String], other: &[String]| -> Vec<String> {
+            names.iter().filter(|name| other.contains(name)).cloned().collect()
+        };
+        if common(&self.source, &before.source) != common(&before.source, &self.source) {
+            changes.push(SchemaChange::Reordered);
+        }
+        changes
+    }
+}
+
+/// One way in which a snapshot's columns differ from the stored schema.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SchemaChange {
+    /// A column that the previous snapshot did not have.
+    Added {
+        /// Its name.
+        column: String,
+        /// Its type.
+        column_type: ColumnType,
+    },
+    /// A column that the snapshot no longer has; it is null from now on.
+    Removed {
+        /// Its name.
+        column: String,
+    },
+    /// The source lists its columns in another order; the files keep theirs.
+    Reordered,
+    /// Values no longer fit the type.
+    Widened {
+        /// The column's name.
+        column: String,
+        /// The type until now.
+        from: ColumnType,
+        /// The type from now on.
+        to: ColumnType,
+    },
+}
+
+impl fmt::Display for SchemaChange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Added { column, column_type } => write!(f, "added `{column}` ({column_type})"),
+            Self::Removed { column } => write!(f, "removed `{column}`"),
+            Self::Reordered => f.write_str("columns reordered"),
+            Self::Widened { column, from, to } => write!(f, "widened `{column}` from {from} to {to}"),
+        }
+    }
+}
+
+impl Serialize for SchemaChange {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl Serialize for ColumnType {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for ColumnType {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn schema(columns: &[(&str, ColumnType)], source: &[&str]) -> TableSchema {
+        let column = |&(name, column_type): &(&str, ColumnType)| Column { name: name.to_owned(), column_type };
+        TableSchema {
+            columns: columns.iter().map(column).collect(),
+            source: source.iter().map(|&name| name.to_owned()).collect(),
+        }
+    }
+
+    #[test]
+    fn changes_name_what_moved_between_two_snapshots() {
+        let (int, double) = (ColumnType::Int64, ColumnType::Double);
+        let before = schema(&[("a", int), ("b", int), ("c", int)], &["a", "b", "c"]);
+        let after = schema(&[("a", int), ("b", double), ("c", int), ("d", int)], &["d", "b", "a"]);
+        let texts: Vec<_> = after.changes_since(&before).iter().map(ToString::to_string).collect();
+        assert_eq!(
+            texts,
+            ["added `d` (int64)", "removed `c`", "widened `b` from int64 to double", "columns reordered"]
+        );
+        assert!(before.changes_since(&before).is_empty());
+    }
+
+    #[test]
+    fn a_schema_survives_its_json() {
+        let before = schema(&[("a", ColumnType::Decimal { precision: 10, scale: 2 })], &["a"]);
+        let json = serde_json::to_string(&before).unwrap();
+        assert!(json.contains(r#""type":"decimal(10,2)""#), "{json}");
+        assert_eq!(serde_json::from_str::<TableSchema>(&json).unwrap(), before);
+    }
+}

@@ -6,9 +6,11 @@ pub mod config;
 pub mod diff;
 pub mod error;
 pub mod lake;
+pub mod position;
 pub mod secrets;
 pub mod source;
 pub mod table;
 pub mod trigger;
+pub mod workspace;
 
 pub use error::{Error, Kind, Result};

@@ -1,3 +1,23 @@
-//! The lake: keys, objects, and the protocol that commits to them.
+//! The lake: what its objects are called, what they hold, and the protocol that commits to them.
 
+pub mod base;
+pub mod commit;
+mod fetch;
+pub mod footer;
+pub mod layout;
+pub mod parquet;
+pub mod state;
 pub mod store;
+
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+
+use crate::table::{OP_COLUMN, TableSchema};
+
+/// The Arrow schema of a table's CDC files: its own columns, then `op`.
+pub fn cdc_schema(schema: &TableSchema) -> SchemaRef {
+    let own = schema.arrow();
+    let op = Arc::new(Field::new(OP_COLUMN, DataType::Utf8, false));
+    Arc::new(Schema::new(own.fields().iter().cloned().chain([op]).collect::<Vec<_>>()))
+}

@@ -16,14 +16,19 @@ pub const OP_COLUMN: &str = "op";
 pub(crate) fn names(record: &Record<'_>, file: &str, spec: &TableSpec) -> Result<Vec<String>> {
     let names: Vec<String> = (0..record.len()).filter_map(|index| record.get(index)).map(str::to_owned).collect();
     check(&names, file)?;
-    for (role, column) in
-        spec.pk.iter().map(|name| ("pk", name)).chain(spec.date_field.iter().map(|name| ("date_field", name)))
-    {
+    require(&names, file, spec)?;
+    Ok(names)
+}
+
+/// Checks that the columns which the configuration names are there.
+pub(crate) fn require(names: &[String], file: &str, spec: &TableSpec) -> Result<()> {
+    let named = spec.pk.iter().map(|name| ("pk", name)).chain(spec.date_field.iter().map(|name| ("date_field", name)));
+    for (role, column) in named {
         if !names.contains(column) {
-            return Err(missing(role, column, &names, file, spec));
+            return Err(missing(role, column, names, file, spec));
         }
     }
-    Ok(names)
+    Ok(())
 }
 
 /// Refuses names that no query engine could tell apart, or that the CDC files need.

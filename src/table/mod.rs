@@ -4,16 +4,21 @@ pub(crate) mod cell;
 mod column;
 mod file;
 mod header;
+mod parquet_file;
 mod records;
 mod schema;
+mod snapshot;
 mod spec;
 mod text;
 mod types;
 
 pub(crate) use self::cell::{MAX_EXACT_INT, Reading};
+pub(crate) use self::file::empty as empty_table;
 pub use self::file::{BATCH_ROWS, CsvFile, Opener, PassError, Rows};
 pub use self::header::OP_COLUMN;
+pub use self::parquet_file::ParquetTable;
 pub use self::schema::{Column, SchemaChange, TableSchema};
+pub use self::snapshot::TableFile;
 pub use self::spec::{Encoding, OnDuplicateKey, SchemaPolicy, TableName, TableSpec, UpdateDetection};
 pub use self::types::ColumnType;
 

@@ -1,0 +1,241 @@
+//! What the next snapshot is compared with: the full load plus every CDC object after its run time (log replay).
+//!
+//! The CDC folder is the log and the full load its checkpoint. After a crash between the two the log is ahead, and
+//! replaying it gives the state that readers of the log have seen. A missing full load is no loss: the whole log gives it
+//! back.
+
+use arrow::array::{Array, AsArray, RecordBatch, UInt32Array};
+use parquet::arrow::arrow_reader::{RowSelection, RowSelector};
+
+use super::fetch::fetch;
+use super::footer::{FileKind, Footer};
+use super::layout::{self, RunTime};
+use super::parquet::{ParquetFile, read_footer};
+use super::store::{ETag, ObjectStore};
+use crate::diff::{Index, Operation, PrintPlan};
+use crate::error::{Error, Result};
+use crate::position::Position;
+use crate::table::{ColumnType, OP_COLUMN, TableName, TableSchema};
+use crate::workspace::Workspace;
+
+/// The footers that make up the base, read in this order: the full load, then the listing of what came after it.
+#[derive(Clone, Debug)]
+pub struct BaseOutline {
+    /// The full load, if there is one.
+    pub full_load: Option<(Footer, ETag)>,
+    /// The CDC objects after it, oldest first, tombstones included.
+    pub log: Vec<(String, Footer)>,
+    /// The run time of the newest object of the whole log, whatever it is.
+    pub last: Option<RunTime>,
+}
+
+impl BaseOutline {
+    /// Reads the outline of a table's base.
+    pub async fn read(store: &dyn ObjectStore, table: &TableName) -> Result<Self> {
+        let full_load = read_footer(store, &layout::full_load(table)).await?;
+        if let Some((footer, _)) = &full_load {
+            expect_table(footer, table, &layout::full_load(table))?;
+        }
+        let as_of = full_load.as_ref().map(|(footer, _)| footer.run_at);
+        let after = as_of.map(|as_of| layout::cdc(table, as_of));
+        let listed = store.list(&layout::cdc_prefix(table), after.as_deref()).await?;
+        let mut log = Vec::new();
+        for key in listed.iter().map(|entry| &entry.key).filter(|key| layout::cdc_run_at(table, key).is_some()) {
+            let (footer, _) = read_footer(store, key).await?.ok_or_else(|| vanished(key))?;
+            expect_table(&footer, table, key)?;
+            log.push((key.clone(), footer));
+        }
+        let newest = log.last().and_then(|(key, _)| layout::cdc_run_at(table, key));
+        Ok(Self { full_load, log, last: newest.max(as_of) })
+    }
+
+    /// The CDC objects that hold changes.
+    pub fn changes(&self) -> impl Iterator<Item = &(String, Footer)> {
+        self.log.iter().filter(|(_, footer)| footer.kind == FileKind::Cdc)
+    }
+
+    /// The footer of the newest state, that of the last change or else of the full load.
+    pub fn newest(&self) -> Option<&Footer> {
+        self.changes().last().map(|(_, footer)| footer).or(self.full_load.as_ref().map(|(footer, _)| footer))
+    }
+
+    /// The source's position that the base is at.
+    pub fn position(&self) -> Option<&Position> {
+        self.newest().and_then(|footer| footer.position.as_ref())
+    }
+
+    /// The schema that every file of the base fits into.
+    pub fn schema(&self) -> Option<&TableSchema> {
+        self.newest().map(|footer| &footer.schema)
+    }
+
+    /// Whether the full load is behind the log.
+    pub fn needs_checkpoint(&self) -> bool {
+        self.changes().next().is_some()
+    }
+
+    /// The tag of the full load, which the next checkpoint replaces.
+    pub fn etag(&self) -> Option<&ETag> {
+        self.full_load.as_ref().map(|(_, etag)| etag)
+    }
+}
+
+/// The files of a base, at hand.
+#[derive(Clone, Debug)]
+pub struct Base {
+    files: Vec<ParquetFile>,
+}
+
+impl Base {
+    /// Fetches the files of `outline`. A full load that was replaced meanwhile is a conflict.
+    pub async fn fetch(
+        store: &dyn ObjectStore,
+        table: &TableName,
+        outline: &BaseOutline,
+        workspace: &Workspace,
+    ) -> Result<Self> {
+        let mut files = Vec::new();
+        if let Some((_, expected)) = &outline.full_load {
+            let key = layout::full_load(table);
+            let (payload, etag) = fetch(store, &key, workspace).await?.ok_or_else(|| vanished(&key))?;
+            if etag != *expected {
+                return Err(Error::conflict("FullLoadMoved", format!("`{key}` was replaced while it was being read"))
+                    .hint("another run is at work on the table; the next run does what is left"));
+            }
+            files.push(ParquetFile::open(&key, payload)?);
+        }
+        for (key, _) in outline.changes() {
+            let (payload, _) = fetch(store, key, workspace).await?.ok_or_else(|| vanished(key))?;
+            files.push(ParquetFile::open(key, payload)?);
+        }
+        Ok(Self { files })
+    }
+
+    /// Takes files that are already at hand: at most one full load, first, then CDC objects, oldest first.
+    pub fn of(files: Vec<ParquetFile>) -> Self {
+        Self { files }
+    }
+
+    /// The distinct schemas of the files; the number of one is its place here.
+    pub fn schemas(&self) -> Vec<&TableSchema> {
+        let mut schemas: Vec<&TableSchema> = Vec::new();
+        for file in &self.files {
+            if !schemas.iter().any(|schema| schema.columns == file.footer().schema.columns) {
+                schemas.push(&file.footer().schema);
+            }
+        }
+        schemas
+    }
+
+    /// The index of the base's rows. `order` names the date field and the type in which its values are compared.
+    pub fn index(&self, pk: &[String], order: Option<(&str, ColumnType)>) -> Result<Index> {
+        let schemas = self.schemas();
+        let mut index = Index::new();
+        for file in &self.files {
+            let schema = &file.footer().schema;
+            let number = schemas.iter().position(|other| other.columns == schema.columns);
+            index.begin_file(number.unwrap_or_default());
+            let plan = PrintPlan::new(schema, schema, pk, order)?;
+            for batch in file.batches(None)? {
+                let batch = batch?;
+                let operations = operations(file, &batch)?;
+                index.load(&plan.prints(&batch)?, operations.as_deref())?;
+            }
+        }
+        self.check(&index)?;
+        Ok(index)
+    }
+
+    /// A base that is only a full load must have the rows that its footer names.
+    fn check(&self, index: &Index) -> Result<()> {
+        let [file] = self.files.as_slice() else { return Ok(()) };
+        let footer = file.footer();
+        let as_written = footer.rows == index.rows() && footer.row_set_hash == index.set_hash().to_hex();
+        if footer.kind != FileKind::FullLoad || as_written {
+            return Ok(());
+        }
+        Err(Error::internal("EditedObject", format!("`{}` does not hold the rows that its footer names", file.key()))
+            .hint(
+                "it was changed by hand: restore its previous version, or delete it so that it is rebuilt from the log",
+            ))
+    }
+
+    /// Gives the rows of `slots`, ascending, to `each`, with the number of their schema; rows keep their file's schema.
+    pub fn rows(&self, slots: &[u32], each: &mut dyn FnMut(usize, RecordBatch) -> Result<()>) -> Result<()> {
+        let schemas = self.schemas();
+        let mut first = 0_u64;
+        let mut rest = slots;
+        for file in &self.files {
+            let rows = file_rows(file);
+            let here = rest.partition_point(|&slot| u64::from(slot) < first + rows);
+            let (mine, others) = rest.split_at(here);
+            if !mine.is_empty() {
+                let number = schemas.iter().position(|other| other.columns == file.footer().schema.columns);
+                for batch in file.batches(Some(selection(mine, first)))? {
+                    each(number.unwrap_or_default(), batch?)?;
+                }
+            }
+            rest = others;
+            first += rows;
+        }
+        Ok(())
+    }
+}
+
+/// How many rows a file holds.
+fn file_rows(file: &ParquetFile) -> u64 {
+    let footer = file.footer();
+    match footer.kind {
+        FileKind::FullLoad => footer.rows,
+        FileKind::Cdc => footer.inserted + footer.updated + footer.deleted,
+        FileKind::Tombstone => 0,
+    }
+}
+
+/// The operations of a CDC batch; `None` for a full load.
+pub(crate) fn operations(file: &ParquetFile, batch: &RecordBatch) -> Result<Option<Vec<Operation>>> {
+    if file.footer().kind == FileKind::FullLoad {
+        return Ok(None);
+    }
+    let bad = || {
+        Error::internal("EditedObject", format!("`{}` holds an `{OP_COLUMN}` that is none of I, U, D", file.key()))
+            .hint("it was changed by hand: restore its previous version")
+    };
+    let letters = batch.column_by_name(OP_COLUMN).and_then(|column| column.as_string_opt::<i32>()).ok_or_else(bad)?;
+    let operation = |letter: Option<&str>| letter.and_then(Operation::from_letter).ok_or_else(bad);
+    letters.iter().map(operation).collect::<Result<_>>().map(Some)
+}
+
+/// The rows of `slots`, as places in the file whose first row has the slot `first`.
+fn selection(slots: &[u32], first: u64) -> RowSelection {
+    let mut selectors: Vec<RowSelector> = Vec::new();
+    let mut at = 0;
+    for place in slots.iter().map(|&slot| usize::try_from(u64::from(slot) - first).unwrap_or(usize::MAX)) {
+        if place > at {
+            selectors.push(RowSelector::skip(place - at));
+        }
+        selectors.push(RowSelector::select(1));
+        at = place + 1;
+    }
+    selectors.into()
+}
+
+/// The rows of `batch` at `rows`.
+pub(crate) fn take(batch: &RecordBatch, rows: &UInt32Array) -> Result<RecordBatch> {
+    debug_assert_eq!(rows.null_count(), 0);
+    arrow::compute::take_record_batch(batch, rows)
+        .map_err(|error| Error::internal("TakeRows", "cannot pick the changed rows").caused_by(error))
+}
+
+fn expect_table(footer: &Footer, table: &TableName, key: &str) -> Result<()> {
+    if footer.table == table.as_str() {
+        return Ok(());
+    }
+    Err(Error::internal("ForeignObject", format!("`{key}` belongs to table `{}`, not `{table}`", footer.table))
+        .hint("it was moved by hand: move it back"))
+}
+
+fn vanished(key: &str) -> Error {
+    Error::conflict("ObjectVanished", format!("`{key}` was there a moment ago and is gone"))
+        .hint("nothing of the lake is deleted by this program: check what else deletes from it")
+}

@@ -1,0 +1,317 @@
+//! The commit protocol. The CDC folder is the log, the full load is its checkpoint.
+//!
+//! One small state object per table is changed only by compare-and-swap. A run goes through five steps, and may crash
+//! before, during or after each of them:
+//!
+//! 1. **Enter**: read the state. A claim of our own (a redelivered event) is resumed: same object, same position. A
+//!    foreign claim that has not expired means the table is busy. One that has expired is fenced first: its CDC key is
+//!    occupied by a tombstone of no rows, so that its owner, should it wake, can no longer publish. If the key cannot be
+//!    occupied, the owner had published after all, and its object is part of the log.
+//! 2. **Claim**: write our intent into the state. It names the CDC key before that object exists.
+//! 3. **Publish**: create the CDC object, only if nothing has its name. This is the atomic moment.
+//! 4. **Checkpoint**: replace the full load, only if it is still the one that the changes were computed from.
+//! 5. **Commit**: make our claim the head of the state.
+//!
+//! Between entering and claiming, the base of the comparison is read: the full load, then the log after it. Claiming
+//! fails if the state changed since it was read, so the base is still right when the claim holds.
+//!
+//! No answer that could be ours is trusted: a refused write may be our own, retried by the transport after it had landed,
+//! and a lost answer says nothing. Both are settled by reading back and comparing identities.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+
+use super::base::BaseOutline;
+use super::fetch::collect;
+use super::footer::{FileKind, Footer};
+use super::layout::{self, RunTime};
+use super::parquet::{empty_file, read_footer};
+use super::state::{Claim, Head, State};
+use super::store::{Condition, ETag, ObjectStore, Payload, Put};
+use crate::error::{Error, Kind, Result};
+use crate::position::Position;
+use crate::table::{TableName, TableSchema};
+
+/// How often an unclear write is tried before the run gives up.
+const ATTEMPTS: u32 = 4;
+
+/// The greatest size of a state object, in bytes. A schema of 4096 columns fits.
+const STATE_LIMIT: u64 = 4 * 1024 * 1024;
+
+/// Who runs, and when.
+#[derive(Clone, Debug)]
+pub struct Runner {
+    /// Equal for a redelivered event.
+    pub owner: String,
+    /// The time that the run was asked for.
+    pub run_at: RunTime,
+    /// The time by this machine's clock, for the expiry of foreign claims only.
+    pub now: DateTime<Utc>,
+    /// When others may take over a claim of ours.
+    pub expires: DateTime<Utc>,
+}
+
+/// A state object as it was read.
+#[derive(Clone, Debug)]
+pub struct StateVersion {
+    /// Its content.
+    pub state: State,
+    etag: Option<ETag>,
+}
+
+/// How a run may proceed with a table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Entry {
+    /// No claim is in the way.
+    Free,
+    /// This run, or its twin, claimed the table before: go on with the same object and position.
+    Resume(Claim),
+    /// Somebody else holds a claim that has not expired.
+    Busy(Claim),
+}
+
+/// What became of a step.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Step<T> {
+    /// It is done, by us or by our twin.
+    Done(T),
+    /// Somebody else was faster; nothing of ours was or will be published.
+    Overtaken,
+}
+
+/// The log of one table, as one run sees it.
+#[derive(Debug)]
+pub struct TableLog<'a> {
+    store: &'a dyn ObjectStore,
+    table: &'a TableName,
+    runner: &'a Runner,
+}
+
+impl<'a> TableLog<'a> {
+    /// The log of `table` in `store`, for `runner`.
+    pub fn new(store: &'a dyn ObjectStore, table: &'a TableName, runner: &'a Runner) -> Self {
+        Self { store, table, runner }
+    }
+
+    /// Reads the state: the one small read that an unchanged table costs.
+    pub async fn read_state(&self) -> Result<StateVersion> {
+        let key = layout::state(self.table);
+        let Some(object) = self.store.get(&key, None).await? else {
+            return Ok(StateVersion { state: State::empty(), etag: None });
+        };
+        if object.len > STATE_LIMIT {
+            return Err(Error::internal("StateGarbled", format!("the state object `{key}` has {} bytes", object.len))
+                .hint("restore its previous version"));
+        }
+        let etag = Some(object.etag.clone());
+        Ok(StateVersion { state: State::parse(&collect(object).await?, &key)?, etag })
+    }
+
+    /// Step 1: finds out whether the table can be worked on, fencing an expired claim. `schema` is that of the tombstone.
+    pub async fn enter(&self, version: &StateVersion) -> Result<Entry> {
+        let Some(claim) = &version.state.pending else { return Ok(Entry::Free) };
+        if claim.owner == self.runner.owner {
+            return Ok(Entry::Resume(claim.clone()));
+        }
+        if claim.expires > self.runner.now {
+            return Ok(Entry::Busy(claim.clone()));
+        }
+        tracing::warn!(table = %self.table, owner = claim.owner, key = claim.cdc_key, "taking over the claim of a run that stopped");
+        self.occupy(claim, version.state.head.as_ref()).await?;
+        Ok(Entry::Free)
+    }
+
+    /// Creates an object of no rows at the key of a foreign claim, or finds one there.
+    async fn occupy(&self, claim: &Claim, head: Option<&Head>) -> Result<()> {
+        let schema = head.map(|head| head.schema.clone()).unwrap_or_default();
+        let footer = self.tombstone(claim, head, schema);
+        let payload = empty_file(super::cdc_schema(&footer.schema), &footer)?;
+        let mut tries = Tries::new();
+        loop {
+            match self.store.put(&claim.cdc_key, &payload, &Condition::Absent).await {
+                Ok(Put::Written(_)) => return Ok(()),
+                Ok(Put::Refused) => {}
+                Err(error) => tries.again(error).await?,
+            }
+            if read_footer(self.store, &claim.cdc_key).await?.is_some() {
+                return Ok(());
+            }
+            tries.count(&claim.cdc_key).await?;
+        }
+    }
+
+    fn tombstone(&self, claim: &Claim, head: Option<&Head>, schema: TableSchema) -> Footer {
+        Footer {
+            kind: FileKind::Tombstone,
+            table: self.table.to_string(),
+            key_columns: Vec::new(),
+            run_at: claim.run_at,
+            owner: self.runner.owner.clone(),
+            position: head.and_then(|head| head.position.clone()),
+            previous_run_at: head.map(|head| head.run_at),
+            rows: head.map_or(0, |head| head.rows),
+            inserted: 0,
+            updated: 0,
+            deleted: 0,
+            silent_changes: 0,
+            row_set_hash: head.map(|head| head.row_set_hash.clone()).unwrap_or_default(),
+            schema,
+        }
+    }
+
+    /// Whether a resumed claim still can publish: nothing of a later name is in the log, and no tombstone at its key.
+    pub fn still_ours(&self, claim: &Claim, outline: &BaseOutline) -> bool {
+        let later = outline.last.is_some_and(|last| last > claim.run_at);
+        let fenced =
+            outline.log.iter().any(|(key, footer)| *key == claim.cdc_key && footer.kind == FileKind::Tombstone);
+        !later && !fenced
+    }
+
+    /// The time under which this run publishes: the one asked for, moved behind everything that is there.
+    pub fn place(&self, version: &StateVersion, outline: &BaseOutline) -> RunTime {
+        let head = version.state.head.as_ref().map(|head| head.run_at);
+        let claimed = version.state.pending.as_ref().map(|claim| claim.run_at);
+        let floor = head.max(claimed).max(outline.last).map(RunTime::next);
+        floor.map_or(self.runner.run_at, |floor| floor.max(self.runner.run_at))
+    }
+
+    /// Step 2: writes our claim into the state that `version` was read as.
+    pub async fn claim(
+        &self,
+        version: &StateVersion,
+        run_at: RunTime,
+        position: Option<Position>,
+    ) -> Result<Step<StateVersion>> {
+        let claim = Claim {
+            run_at,
+            position,
+            cdc_key: layout::cdc(self.table, run_at),
+            owner: self.runner.owner.clone(),
+            expires: self.runner.expires,
+        };
+        self.swap(version, State { pending: Some(claim), ..version.state.clone() }).await
+    }
+
+    /// Step 3: creates the CDC object of `footer`.
+    pub async fn publish(&self, payload: &Payload, footer: &Footer) -> Result<Step<()>> {
+        let key = layout::cdc(self.table, footer.run_at);
+        let mut tries = Tries::new();
+        loop {
+            match self.store.put(&key, payload, &Condition::Absent).await {
+                Ok(Put::Written(_)) => return Ok(Step::Done(())),
+                Ok(Put::Refused) => {}
+                Err(error) => tries.again(error).await?,
+            }
+            match read_footer(self.store, &key).await? {
+                Some((there, _)) if there.same_work(footer) => return Ok(Step::Done(())),
+                Some((there, _)) if there.kind == FileKind::Tombstone => return Ok(Step::Overtaken),
+                Some(_) => return Err(not_our_work(&key)),
+                None => tries.count(&key).await?,
+            }
+        }
+    }
+
+    /// Step 4: replaces the full load that had the tag `replaced`; gives the tag of the one that is there now.
+    pub async fn checkpoint(&self, payload: &Payload, footer: &Footer, replaced: Option<&ETag>) -> Result<Step<ETag>> {
+        let key = layout::full_load(self.table);
+        let mut condition = replaced.map_or(Condition::Absent, |etag| Condition::Matches(etag.clone()));
+        let mut tries = Tries::new();
+        loop {
+            match self.store.put(&key, payload, &condition).await {
+                Ok(Put::Written(etag)) => return Ok(Step::Done(etag)),
+                Ok(Put::Refused) => {}
+                Err(error) => tries.again(error).await?,
+            }
+            condition = match read_footer(self.store, &key).await? {
+                Some((there, etag)) if there.same_work(footer) => return Ok(Step::Done(etag)),
+                Some((there, _)) if there.run_at >= footer.run_at => return Ok(Step::Overtaken),
+                Some((_, etag)) => Condition::Matches(etag),
+                None => Condition::Absent,
+            };
+            tries.count(&key).await?;
+        }
+    }
+
+    /// Step 5: makes `head` the head of the state that `version` was written as, and ends the claim. If somebody else has
+    /// moved the state on, that is as good: our object is in the log that they build on.
+    pub async fn commit(&self, version: &StateVersion, head: Head) -> Result<Step<()>> {
+        let state = State { head: Some(head), pending: None, ..State::empty() };
+        Ok(match self.swap(version, state).await? {
+            Step::Done(_) => Step::Done(()),
+            Step::Overtaken => Step::Overtaken,
+        })
+    }
+
+    /// Replaces the state if it is still the one read as `version`.
+    async fn swap(&self, version: &StateVersion, state: State) -> Result<Step<StateVersion>> {
+        let key = layout::state(self.table);
+        let bytes: Bytes = state.to_bytes()?;
+        let payload = Payload::Memory(bytes);
+        let condition = version.etag.clone().map_or(Condition::Absent, Condition::Matches);
+        let mut tries = Tries::new();
+        loop {
+            match self.store.put(&key, &payload, &condition).await {
+                Ok(Put::Written(etag)) => return Ok(Step::Done(StateVersion { state, etag: Some(etag) })),
+                Ok(Put::Refused) => {}
+                Err(error) => tries.again(error).await?,
+            }
+            let there = self.read_state().await?;
+            if there.state == state && there.etag.is_some() {
+                return Ok(Step::Done(there));
+            }
+            if there.etag != version.etag {
+                return Ok(Step::Overtaken);
+            }
+            tries.count(&key).await?;
+        }
+    }
+}
+
+fn not_our_work(key: &str) -> Error {
+    Error::conflict("ForeignWork", format!("`{key}` exists and holds other changes than this run would publish"))
+        .hint("a twin of this run worked from other data or another version of this program; the next run builds on what is there")
+}
+
+/// Bounds how often an unclear write is tried.
+struct Tries {
+    left: u32,
+}
+
+impl Tries {
+    fn new() -> Self {
+        Self { left: ATTEMPTS }
+    }
+
+    /// After an error: passing faults are left to be settled by reading back, others end the step.
+    async fn again(&mut self, error: Error) -> Result<()> {
+        if error.kind() != Kind::Transient || self.left <= 1 {
+            return Err(error);
+        }
+        tracing::warn!(error = %error.chain(), "a write has no clear answer; reading back");
+        self.pause().await;
+        Ok(())
+    }
+
+    /// After reading back that the write has not happened.
+    async fn count(&mut self, key: &str) -> Result<()> {
+        self.left -= 1;
+        if self.left == 0 {
+            return Err(Error::transient(
+                "WriteUnsettled",
+                format!("`{key}` could not be written in {ATTEMPTS} attempts"),
+            )
+            .hint("the object store is refusing or losing writes; the next run does what is left"));
+        }
+        self.pause().await;
+        Ok(())
+    }
+
+    async fn pause(&self) {
+        let exponent = ATTEMPTS.saturating_sub(self.left);
+        tokio::time::sleep(Duration::from_millis(50 << exponent)).await;
+    }
+}

@@ -1,0 +1,59 @@
+//! Objects as a whole: small ones into memory, large ones into the work folder.
+
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt;
+use tokio::fs::File;
+use tokio::io::AsyncWriteExt;
+
+use super::store::{ETag, Object, ObjectStore, Payload};
+use crate::error::{Error, Result};
+use crate::workspace::Workspace;
+
+/// Objects of at most so many bytes stay in memory.
+const IN_MEMORY: u64 = 4 * 1024 * 1024;
+
+/// All bytes of an object that is being read.
+pub(crate) async fn collect(mut object: Object) -> Result<Bytes> {
+    let mut bytes = BytesMut::new();
+    while let Some(chunk) = object.body.next().await {
+        bytes.extend_from_slice(&chunk?);
+    }
+    Ok(bytes.freeze())
+}
+
+/// The object `key`, whole; `None` when there is no such object.
+pub(crate) async fn fetch(
+    store: &dyn ObjectStore,
+    key: &str,
+    workspace: &Workspace,
+) -> Result<Option<(Payload, ETag)>> {
+    let Some(object) = store.get(key, None).await? else { return Ok(None) };
+    let etag = object.etag.clone();
+    if object.len <= IN_MEMORY {
+        return Ok(Some((Payload::Memory(collect(object).await?), etag)));
+    }
+    let payload = spool(object, workspace).await.map_err(|error| match error {
+        Spool::Source(error) => error,
+        Spool::Disk(cause) => Error::config("DiskFull", format!("cannot spool `{key}` to the work folder"))
+            .caused_by(cause)
+            .hint("give the function more ephemeral storage, or set TMPDIR to a larger disk"),
+    })?;
+    Ok(Some((payload, etag)))
+}
+
+enum Spool {
+    Source(Error),
+    Disk(std::io::Error),
+}
+
+async fn spool(mut object: Object, workspace: &Workspace) -> Result<Payload, Spool> {
+    let path = workspace.new_file("object");
+    let mut file = File::create(&path).await.map_err(Spool::Disk)?;
+    while let Some(chunk) = object.body.next().await {
+        file.write_all(&chunk.map_err(Spool::Source)?).await.map_err(Spool::Disk)?;
+    }
+    file.flush().await.map_err(Spool::Disk)?;
+    Ok(Payload::File { path: Arc::new(path), len: object.len })
+}

@@ -1,0 +1,290 @@
+//! A snapshot on disk: a zip archive or a folder, and the files of its tables.
+//!
+//! Members are read straight from the zip, as a stream. Everything that the archive says of itself is checked against what
+//! comes out: sizes, CRCs, and limits on how much may come out at all. Member names are never used as paths.
+
+use std::fs::{self, File};
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use flate2::bufread::{DeflateDecoder, MultiGzDecoder};
+use xxhash_rust::xxh3::Xxh3;
+use zip::{CompressionMethod, ZipArchive};
+
+use super::inflate::{Checked, Limits};
+use crate::error::{Error, Result};
+use crate::position::Position;
+use crate::table::{CsvFile, ParquetTable, TableFile, TableName, nearest};
+use crate::workspace::Workspace;
+
+/// How deep a folder is searched.
+const MAX_DEPTH: usize = 8;
+
+const READ_BUFFER: usize = 256 * 1024;
+
+/// A snapshot's files.
+#[derive(Clone, Debug)]
+pub struct Archive {
+    path: Arc<PathBuf>,
+    members: Arc<Vec<Member>>,
+    limits: Limits,
+}
+
+#[derive(Clone, Debug)]
+struct Member {
+    /// The path inside the archive or folder, `/`-separated.
+    name: String,
+    place: Place,
+}
+
+#[derive(Clone, Debug)]
+enum Place {
+    File(PathBuf),
+    Zipped { start: u64, compressed: u64, size: u64, crc32: u32, method: CompressionMethod, encrypted: bool },
+}
+
+/// The formats that a table's file can have, by the end of its name.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Format {
+    Csv,
+    CsvGz,
+    Parquet,
+}
+
+const FORMATS: [(&str, Format); 3] = [(".csv", Format::Csv), (".csv.gz", Format::CsvGz), (".parquet", Format::Parquet)];
+
+impl Archive {
+    /// Opens a zip archive or a folder.
+    pub fn open(path: &Path, limits: Limits) -> Result<Self> {
+        let members = if path.is_dir() { folder(path, Path::new(""), 0)? } else { zip_members(path)? };
+        Ok(Self { path: Arc::new(path.to_owned()), members: Arc::new(members), limits })
+    }
+
+    /// The file of a table: `{name}.csv`, `{name}.csv.gz` or `{name}.parquet` at any depth, in the exact spelling first.
+    pub fn table(&self, table: &TableName, workspace: &Workspace) -> Result<TableFile> {
+        let (member, format) = self.find(table)?;
+        let member = member.clone();
+        let name = member.name.clone();
+        let archive = self.clone();
+        if format == Format::Parquet {
+            return Ok(TableFile::Parquet(ParquetTable::new(name, archive.on_disk(&member, workspace)?)));
+        }
+        let open = move || -> Result<Box<dyn Read + Send>> {
+            let plain = archive.read(&member)?;
+            if format == Format::Csv {
+                return Ok(plain);
+            }
+            let unzipped = MultiGzDecoder::new(BufReader::with_capacity(READ_BUFFER, plain));
+            Ok(Box::new(Checked::gzip(unzipped, &member.name, archive.limits)))
+        };
+        Ok(TableFile::Csv(CsvFile::new(name, Box::new(open))))
+    }
+
+    /// A digest of names and contents: equal for equal snapshots, wherever they are.
+    pub fn digest(&self) -> Result<Position> {
+        let mut members: Vec<&Member> = self.members.iter().collect();
+        members.sort_by(|a, b| a.name.cmp(&b.name));
+        let mut digest = Xxh3::new();
+        for member in members {
+            digest.update(member.name.as_bytes());
+            match &member.place {
+                Place::Zipped { size, crc32, .. } => {
+                    digest.update(&[size.to_le_bytes(), u64::from(*crc32).to_le_bytes()].concat())
+                }
+                Place::File(path) => digest.update(&file_digest(path)?.to_le_bytes()),
+            }
+        }
+        Ok(Position::Mark(format!("xxh3:{:032x}", digest.digest128())))
+    }
+
+    fn find(&self, table: &TableName) -> Result<(&Member, Format)> {
+        let exact = |base: &str, ending: &str| base.strip_suffix(ending) == Some(table.as_str());
+        let folded =
+            |base: &str, ending: &str| base.to_lowercase() == format!("{}{ending}", table.as_str().to_lowercase());
+        let matching = |same: &dyn Fn(&str, &str) -> bool| -> Vec<(&Member, Format)> {
+            let format = |member: &Member| {
+                FORMATS.iter().find(|(ending, _)| same(base_name(&member.name), ending)).map(|(_, format)| *format)
+            };
+            self.members.iter().filter_map(|member| Some((member, format(member)?))).collect()
+        };
+        let mut found = matching(&exact);
+        if found.is_empty() {
+            found = matching(&folded);
+        }
+        let depth = |name: &str| name.matches(['/', '\\']).count();
+        found.sort_by_key(|(member, _)| depth(&member.name));
+        match found.as_slice() {
+            [] => Err(self.missing(table)),
+            [one] => Ok(*one),
+            [first, second, ..] if depth(&first.0.name) < depth(&second.0.name) => Ok(*first),
+            [first, second, ..] => Err(Error::data(
+                "AmbiguousTable",
+                format!("table `{table}` could be `{}` or `{}`", first.0.name, second.0.name),
+            )
+            .hint("remove or rename one of the two files at the source")),
+        }
+    }
+
+    fn missing(&self, table: &TableName) -> Error {
+        let error =
+            Error::data("TableMissing", format!("the snapshot has no file `{table}.csv` (nor .csv.gz, nor .parquet)"));
+        let bases = self.members.iter().map(|member| base_name(&member.name));
+        let near = nearest(&format!("{table}.csv"), bases);
+        let nested = self.members.iter().find(|member| member.name.to_lowercase().ends_with(".zip"));
+        match (near, nested) {
+            (Some(near), _) => error.hint(format!(
+                "did you mean `{near}`? A table's `name` is its file's, without `.csv`; nothing was deleted"
+            )),
+            (None, Some(nested)) => error
+                .hint(format!("archives inside the archive are not opened: unpack `{}` at the source", nested.name)),
+            (None, None) => error.hint("check the table's `name` and the dataset; nothing was deleted"),
+        }
+    }
+
+    fn read(&self, member: &Member) -> Result<Box<dyn Read + Send>> {
+        let unreadable = |error: io::Error| {
+            Error::data("UnreadableFile", format!("cannot open `{}`", member.name))
+                .caused_by(error)
+                .hint("fetch the snapshot again")
+        };
+        let (start, compressed, size, crc32, method) = match &member.place {
+            Place::File(path) => return Ok(Box::new(File::open(path).map_err(unreadable)?)),
+            Place::Zipped { encrypted: true, .. } => {
+                return Err(Error::data("EncryptedMember", format!("`{}` is encrypted", member.name))
+                    .hint("publish the dataset without a password"));
+            }
+            Place::Zipped { start, compressed, size, crc32, method, .. } => {
+                (*start, *compressed, *size, *crc32, *method)
+            }
+        };
+        let mut file = File::open(self.path.as_path()).map_err(unreadable)?;
+        file.seek(SeekFrom::Start(start)).map_err(unreadable)?;
+        let raw = BufReader::with_capacity(READ_BUFFER, file).take(compressed);
+        match method {
+            CompressionMethod::Stored => {
+                Ok(Box::new(Checked::member(raw, &member.name, size, crc32, compressed, self.limits)))
+            }
+            CompressionMethod::Deflated => Ok(Box::new(Checked::member(
+                DeflateDecoder::new(raw),
+                &member.name,
+                size,
+                crc32,
+                compressed,
+                self.limits,
+            ))),
+            other => {
+                Err(Error::data("UnsupportedCompression", format!("`{}` is compressed with {other}", member.name))
+                    .hint("publish the archive with the usual compression (deflate)"))
+            }
+        }
+    }
+
+    /// The path of a file with the member's bytes, unpacked where it has to be.
+    fn on_disk(&self, member: &Member, workspace: &Workspace) -> Result<PathBuf> {
+        if let Place::File(path) = &member.place {
+            return Ok(path.clone());
+        }
+        let path = workspace.new_file("member.parquet");
+        let copy = |mut source: Box<dyn Read + Send>| io::copy(&mut source, &mut File::create(&path)?);
+        copy(self.read(member)?).map_err(|error| {
+            Error::data("UnreadableFile", format!("cannot unpack `{}`", member.name))
+                .caused_by(error)
+                .hint("fetch the snapshot again")
+        })?;
+        Ok(path)
+    }
+}
+
+fn base_name(name: &str) -> &str {
+    name.rsplit(['/', '\\']).next().unwrap_or(name)
+}
+
+fn folder(root: &Path, below: &Path, depth: usize) -> Result<Vec<Member>> {
+    let unreadable = |error: io::Error| {
+        Error::config("UnreadableFolder", format!("cannot read the folder `{}`", root.join(below).display()))
+            .caused_by(error)
+    };
+    let mut members = Vec::new();
+    for entry in fs::read_dir(root.join(below)).map_err(unreadable)? {
+        let entry = entry.map_err(unreadable)?;
+        let relative = below.join(entry.file_name());
+        if entry.path().is_file() {
+            members.push(Member { name: relative.to_string_lossy().into_owned(), place: Place::File(entry.path()) });
+        } else if entry.file_type().map_err(unreadable)?.is_dir() && depth < MAX_DEPTH {
+            members.extend(folder(root, &relative, depth + 1)?);
+        }
+    }
+    members.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(members)
+}
+
+fn zip_members(path: &Path) -> Result<Vec<Member>> {
+    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let damaged = |error: &dyn Fn() -> Box<dyn std::error::Error + Send + Sync>| {
+        Error::data("DamagedArchive", format!("`{name}` is not a readable zip archive"))
+            .caused_by(error())
+            .hint("fetch it again; if it stays so, it is damaged at the source")
+    };
+    let file = File::open(path).map_err(|error| {
+        Error::config("SnapshotNotFound", format!("cannot open `{}`", path.display()))
+            .caused_by(error)
+            .hint("give a folder or a zip archive")
+    })?;
+    let mut archive = ZipArchive::new(BufReader::new(file)).map_err(|error| {
+        let text = error.to_string();
+        damaged(&|| text.clone().into())
+    })?;
+    let doubtful = |what: &str| {
+        Error::data("DoubtfulArchive", format!("`{name}` {what}"))
+            .hint("it was not made by an ordinary tool: have it made anew at the source")
+    };
+    if archive.has_duplicate_names() {
+        return Err(doubtful("holds two members of one name"));
+    }
+    if archive.has_overlapping_files().unwrap_or(true) {
+        return Err(doubtful("holds members that overlap"));
+    }
+    let mut members = Vec::new();
+    for index in 0..archive.len() {
+        let member = archive.by_index_raw(index).map_err(|error| {
+            let text = error.to_string();
+            damaged(&|| text.clone().into())
+        })?;
+        if member.is_file() {
+            members.push(zipped(&member, &doubtful)?);
+        }
+    }
+    Ok(members)
+}
+
+fn zipped<R: Read>(member: &zip::read::ZipFile<'_, R>, doubtful: &dyn Fn(&str) -> Error) -> Result<Member> {
+    let start = member.data_start().ok_or_else(|| doubtful("holds a member without data"))?;
+    let name = match member.name() {
+        Ok(name) => name.into_owned(),
+        Err(_) => String::from_utf8_lossy(member.name_raw()).into_owned(),
+    };
+    let place = Place::Zipped {
+        start,
+        compressed: member.compressed_size(),
+        size: member.size(),
+        crc32: member.crc32(),
+        method: member.compression(),
+        encrypted: member.encrypted(),
+    };
+    Ok(Member { name, place })
+}
+
+fn file_digest(path: &Path) -> Result<u128> {
+    let unreadable =
+        |error: io::Error| Error::data("UnreadableFile", format!("cannot read `{}`", path.display())).caused_by(error);
+    let mut file = File::open(path).map_err(unreadable)?;
+    let mut digest = Xxh3::new();
+    let mut buffer = vec![0; READ_BUFFER];
+    loop {
+        match file.read(&mut buffer).map_err(unreadable)? {
+            0 => return Ok(digest.digest128()),
+            count => digest.update(&buffer[..count]),
+        }
+    }
+}

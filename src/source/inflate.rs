@@ -1,0 +1,90 @@
+//! Readers that hold what comes out of an archive against what the archive says, and against limits.
+
+use std::io::{self, Read};
+
+use flate2::Crc;
+
+use crate::error::Error;
+
+/// How much may come out of one member of an archive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// At most so many bytes.
+    pub max_uncompressed_bytes: u64,
+    /// At most so many times the compressed size, once [`RATIO_APPLIES_FROM`] bytes are out.
+    pub max_compression_ratio: u64,
+}
+
+/// Small members may have any ratio.
+pub const RATIO_APPLIES_FROM: u64 = 64 * 1024 * 1024;
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { max_uncompressed_bytes: 64 << 30, max_compression_ratio: 200 }
+    }
+}
+
+/// A reader that ends in an error where the bytes are not those announced, or too many.
+pub(crate) struct Checked<R> {
+    inner: R,
+    name: String,
+    crc: Crc,
+    out: u64,
+    announced: Option<(u64, u32)>,
+    most: u64,
+}
+
+impl<R: Read> Checked<R> {
+    /// A zip member of `size` bytes with the checksum `crc32`, which takes `compressed` bytes in the archive.
+    pub(crate) fn member(inner: R, name: &str, size: u64, crc32: u32, compressed: u64, limits: Limits) -> Self {
+        let by_ratio = compressed.saturating_mul(limits.max_compression_ratio).max(RATIO_APPLIES_FROM);
+        let most = limits.max_uncompressed_bytes.min(by_ratio);
+        Self { inner, name: name.to_owned(), crc: Crc::new(), out: 0, announced: Some((size, crc32)), most }
+    }
+
+    /// A gzip stream, which carries and checks its own checksum.
+    pub(crate) fn gzip(inner: R, name: &str, limits: Limits) -> Self {
+        let most = limits.max_uncompressed_bytes;
+        Self { inner, name: name.to_owned(), crc: Crc::new(), out: 0, announced: None, most }
+    }
+
+    fn too_large(&self) -> io::Error {
+        let error = Error::data("ArchiveBomb", format!("`{}` unpacks to more than {} bytes", self.name, self.most))
+            .hint("if the file really is that large, raise `limits.max_uncompressed_bytes` or `limits.max_compression_ratio`");
+        io::Error::other(error)
+    }
+
+    fn damaged(&self, what: &str) -> io::Error {
+        let error = Error::data("DamagedMember", format!("`{}` is damaged: {what}", self.name))
+            .hint("fetch the archive again; if it stays so, it is damaged at the source");
+        io::Error::new(io::ErrorKind::InvalidData, error)
+    }
+}
+
+impl<R: Read> Read for Checked<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = match self.inner.read(buffer) {
+            Ok(count) => count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Err(error),
+            Err(_) => return Err(self.damaged("its compressed data are not valid")),
+        };
+        if count > 0 {
+            self.out += count as u64;
+            if self.out > self.most {
+                return Err(self.too_large());
+            }
+            if self.announced.is_some_and(|(size, _)| self.out > size) {
+                return Err(self.damaged("it is longer than announced"));
+            }
+            self.crc.update(&buffer[..count]);
+        } else if let (Some((size, crc32)), false) = (self.announced, buffer.is_empty()) {
+            if self.out != size {
+                return Err(self.damaged("it is shorter than announced"));
+            }
+            if self.crc.sum() != crc32 {
+                return Err(self.damaged("its checksum does not match"));
+            }
+        }
+        Ok(count)
+    }
+}

@@ -1,0 +1,148 @@
+//! A table's file in a snapshot that is Parquet already: its columns are brought to the types of the lake.
+
+use std::fs::File;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, RecordBatch, RecordBatchReader, new_null_array};
+use arrow::compute::{CastOptions, cast_with_options};
+use arrow::datatypes::{DataType, Field};
+use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+
+use super::file::{BATCH_ROWS, PassError, Rows};
+use super::header;
+use super::schema::{Column, TableSchema};
+use super::spec::TableSpec;
+use super::types::ColumnType;
+use crate::error::{Error, Result};
+
+/// A Parquet file of a snapshot.
+#[derive(Debug)]
+pub struct ParquetTable {
+    name: String,
+    path: PathBuf,
+}
+
+impl ParquetTable {
+    /// A file called `name` in messages, whose bytes are at `path`.
+    pub fn new(name: impl Into<String>, path: PathBuf) -> Self {
+        Self { name: name.into(), path }
+    }
+
+    /// Its name, for messages.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The column names of the file.
+    pub fn header(&self, spec: &TableSpec) -> Result<Vec<String>> {
+        let names: Vec<String> = self.reader()?.schema().fields().iter().map(|field| field.name().clone()).collect();
+        header::check(&names, &self.name)?;
+        header::require(&names, &self.name, spec)?;
+        Ok(names)
+    }
+
+    /// The stored schema, widened to hold the file's types. Declared types stand.
+    pub fn infer(&self, spec: &TableSpec, stored: Option<&TableSchema>) -> Result<TableSchema> {
+        let source = self.header(spec)?;
+        let mut columns = stored.map(|stored| stored.columns.clone()).unwrap_or_default();
+        for field in self.reader()?.schema().fields() {
+            let own = self.lake_type(field)?;
+            let declared = spec.columns.get(field.name()).copied();
+            match columns.iter_mut().find(|column| column.name == *field.name()) {
+                Some(column) => column.column_type = declared.unwrap_or(column.column_type.join(own)),
+                None => columns.push(Column { name: field.name().clone(), column_type: declared.unwrap_or(own) }),
+            }
+        }
+        Ok(TableSchema { columns, source })
+    }
+
+    /// Reads all rows in `schema`, which [`Self::infer`] gave.
+    pub fn read(&self, schema: &TableSchema, each: &mut dyn FnMut(Rows) -> Result<()>) -> Result<(), PassError> {
+        let mut line = 1;
+        for batch in self.reader()? {
+            let batch = batch.map_err(|error| self.damaged(error))?;
+            let rows = batch.num_rows() as u64;
+            let lines = (line..line + rows).collect();
+            line += rows;
+            each(Rows { batch: self.convert(&batch, schema)?, lines })?;
+        }
+        Ok(())
+    }
+
+    fn convert(&self, batch: &RecordBatch, schema: &TableSchema) -> Result<RecordBatch> {
+        let column = |column: &Column| match batch.column_by_name(&column.name) {
+            Some(array) => self.cast(array, column),
+            None => Ok(new_null_array(&column.column_type.arrow(), batch.num_rows())),
+        };
+        let columns = schema.columns.iter().map(column).collect::<Result<Vec<ArrayRef>>>()?;
+        RecordBatch::try_new(schema.arrow(), columns)
+            .map_err(|error| Error::internal("BadBatch", "columns of one batch do not match").caused_by(error))
+    }
+
+    fn cast(&self, array: &ArrayRef, column: &Column) -> Result<ArrayRef> {
+        let options = CastOptions { safe: false, ..CastOptions::default() };
+        let target = column.column_type.arrow();
+        let array = match array.data_type() {
+            DataType::Dictionary(_, values) => cast_with_options(array, values, &options),
+            _ => Ok(Arc::clone(array)),
+        };
+        array.and_then(|array| cast_with_options(&array, &target, &options)).map_err(|error| {
+            Error::data(
+                "CellMisfit",
+                format!("`{}`: a value of `{}` is no {}", self.name, column.name, column.column_type),
+            )
+            .caused_by(error)
+            .hint("repair the value at the source, or declare a wider type under the table's `columns`")
+        })
+    }
+
+    fn lake_type(&self, field: &Field) -> Result<ColumnType> {
+        let data_type = match field.data_type() {
+            DataType::Dictionary(_, values) => values,
+            other => other,
+        };
+        Ok(match data_type {
+            DataType::Boolean => ColumnType::Bool,
+            DataType::Int8
+            | DataType::Int16
+            | DataType::Int32
+            | DataType::Int64
+            | DataType::UInt8
+            | DataType::UInt16
+            | DataType::UInt32 => ColumnType::Int64,
+            DataType::UInt64 => ColumnType::Decimal { precision: 20, scale: 0 },
+            DataType::Float16 | DataType::Float32 | DataType::Float64 => ColumnType::Double,
+            DataType::Decimal32(precision, scale)
+            | DataType::Decimal64(precision, scale)
+            | DataType::Decimal128(precision, scale)
+                if *scale >= 0 =>
+            {
+                ColumnType::Decimal { precision: *precision, scale: *scale }
+            }
+            DataType::Date32 | DataType::Date64 => ColumnType::Date,
+            DataType::Timestamp(_, None) => ColumnType::Timestamp,
+            DataType::Timestamp(_, Some(_)) => ColumnType::TimestampUtc,
+            DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View | DataType::Null => ColumnType::String,
+            other => {
+                return Err(Error::data(
+                    "UnsupportedColumn",
+                    format!("`{}`: column `{}` has type {other}", self.name, field.name()),
+                )
+                .hint("leave the column out at the source, or write it as text there"));
+            }
+        })
+    }
+
+    fn reader(&self) -> Result<ParquetRecordBatchReader> {
+        let file = File::open(&self.path).map_err(|error| self.damaged(error))?;
+        let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|error| self.damaged(error))?;
+        builder.with_batch_size(BATCH_ROWS).build().map_err(|error| self.damaged(error))
+    }
+
+    fn damaged(&self, error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
+        Error::data("UnreadableFile", format!("`{}` cannot be read as Parquet", self.name))
+            .caused_by(error)
+            .hint("the file is damaged: fetch it again")
+    }
+}

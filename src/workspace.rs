@@ -1,0 +1,85 @@
+//! The run's own folder for what must touch the disk: downloads, and Parquet files before they are stored.
+//!
+//! The folder goes with the value. What a killed run left behind is removed by the next one: a folder belongs to a live
+//! process exactly as long as that process holds the lock on the file inside, so no clock is asked.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tempfile::TempDir;
+
+use crate::error::{Error, Result};
+
+const PREFIX: &str = "cdc-to-s3-";
+const LOCK: &str = "lock";
+
+/// A folder that exists as long as any clone of this value.
+#[derive(Clone, Debug)]
+pub struct Workspace(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    dir: TempDir,
+    /// Held open, and so locked, until the folder is removed.
+    _lock: File,
+    next: AtomicU64,
+}
+
+impl Workspace {
+    /// Makes a folder below `parent` and removes those of dead processes.
+    pub fn create(parent: &Path) -> Result<Self> {
+        remove_abandoned(parent);
+        let failed = |error: io::Error| {
+            Error::config("NoWorkspace", format!("cannot make a work folder in `{}`", parent.display()))
+                .caused_by(error)
+                .hint("set TMPDIR to a folder that can be written to")
+        };
+        let dir = tempfile::Builder::new().prefix(PREFIX).tempdir_in(parent).map_err(failed)?;
+        let lock = File::create(dir.path().join(LOCK)).and_then(|file| file.lock().map(|()| file)).map_err(failed)?;
+        Ok(Self(Arc::new(Inner { dir, _lock: lock, next: AtomicU64::new(0) })))
+    }
+
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        self.0.dir.path()
+    }
+
+    /// A path for a new file that nobody else was given.
+    pub fn new_file(&self, name: &str) -> PathBuf {
+        let number = self.0.next.fetch_add(1, Ordering::Relaxed);
+        self.path().join(format!("{number}-{name}"))
+    }
+}
+
+/// Best effort: what cannot be looked at is left alone.
+fn remove_abandoned(parent: &Path) {
+    let Ok(entries) = fs::read_dir(parent) else { return };
+    for entry in entries.flatten().filter(|entry| entry.file_name().to_string_lossy().starts_with(PREFIX)) {
+        let abandoned = File::open(entry.path().join(LOCK)).is_ok_and(|lock| lock.try_lock().is_ok());
+        if abandoned && fs::remove_dir_all(entry.path()).is_ok() {
+            tracing::info!(folder = %entry.path().display(), "removed the work folder of a run that was killed");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_live_folder_stays_and_an_abandoned_one_goes() {
+        let parent = tempfile::tempdir().unwrap();
+        let live = Workspace::create(parent.path()).unwrap();
+        let abandoned = parent.path().join("cdc-to-s3-dead");
+        fs::create_dir(&abandoned).unwrap();
+        fs::write(abandoned.join(LOCK), "").unwrap();
+        let second = Workspace::create(parent.path()).unwrap();
+        assert!(live.path().exists() && !abandoned.exists());
+        let path = second.path().to_owned();
+        drop(second);
+        assert!(!path.exists());
+    }
+}

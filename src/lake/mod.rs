@@ -17,7 +17,11 @@ use crate::table::{OP_COLUMN, TableSchema};
 
 /// The Arrow schema of a table's CDC files: its own columns, then `op`.
 pub fn cdc_schema(schema: &TableSchema) -> SchemaRef {
-    let own = schema.arrow();
+    with_op(&schema.arrow())
+}
+
+/// The columns of `own`, then `op`.
+pub(crate) fn with_op(own: &Schema) -> SchemaRef {
     let op = Arc::new(Field::new(OP_COLUMN, DataType::Utf8, false));
     Arc::new(Schema::new(own.fields().iter().cloned().chain([op]).collect::<Vec<_>>()))
 }

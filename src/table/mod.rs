@@ -2,6 +2,7 @@
 
 pub(crate) mod cell;
 mod column;
+mod convert;
 mod file;
 mod header;
 mod parquet_file;
@@ -15,6 +16,7 @@ mod types;
 pub(crate) use self::cell::{MAX_EXACT_INT, Reading};
 pub(crate) use self::file::empty as empty_table;
 pub use self::file::{BATCH_ROWS, CsvFile, Opener, PassError, Rows};
+pub use self::convert::widen;
 pub use self::header::OP_COLUMN;
 pub use self::parquet_file::ParquetTable;
 pub use self::schema::{Column, SchemaChange, TableSchema};

@@ -1,0 +1,319 @@
+//! One pass over a new snapshot of a table: typed, compared with the base, written as full load and CDC, and proven.
+//!
+//! Pure work on local files, for a blocking thread: nothing is stored here, so it may fail or be abandoned anywhere.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, RecordBatch, StringArray, UInt32Array};
+use hashbrown::HashMap;
+
+use super::schema;
+use crate::diff::{Counts, Diff, Fault, Operation, PrintPlan, Prints, Rules, SetHash, Verdict};
+use crate::error::{Error, Result};
+use crate::lake::base::{Base, take};
+use crate::lake::with_op;
+use crate::lake::footer::{FileKind, Footer};
+use crate::lake::layout::RunTime;
+use crate::lake::parquet::ParquetWriter;
+use crate::lake::store::Payload;
+use crate::position::Position;
+use crate::table::{
+    ColumnType, OnDuplicateKey, PassError, Rows, SchemaChange, TableFile, TableSchema, TableSpec, empty_table, widen,
+};
+use crate::workspace::Workspace;
+
+/// How often a pass may begin again: once for the encoding, once for the types.
+const PASSES: usize = 3;
+
+/// What a comparison needs.
+pub(super) struct Job {
+    pub(super) spec: TableSpec,
+    pub(super) file: TableFile,
+    pub(super) base: Base,
+    pub(super) stored: Option<TableSchema>,
+    pub(super) stamp: Stamp,
+    pub(super) approve_deletes: bool,
+    pub(super) workspace: Workspace,
+    pub(super) progress: Box<dyn Fn(u64) + Send + Sync>,
+}
+
+/// What the footers say of the run.
+#[derive(Clone, Debug)]
+pub(super) struct Stamp {
+    pub(super) run_at: RunTime,
+    pub(super) owner: String,
+    pub(super) position: Option<Position>,
+    pub(super) previous_run_at: Option<RunTime>,
+}
+
+/// What a comparison found.
+#[derive(Debug)]
+pub(super) struct Comparison {
+    pub(super) counts: Counts,
+    pub(super) schema: TableSchema,
+    pub(super) schema_changes: Vec<SchemaChange>,
+    pub(super) warnings: Vec<String>,
+    pub(super) set_hash: SetHash,
+    pub(super) cdc: Option<(Payload, Footer)>,
+    pub(super) full_load: (Payload, Footer),
+}
+
+impl Comparison {
+    /// Whether the new full load differs from the base in rows or columns.
+    pub(super) fn differs_from(&self, stored: Option<&TableSchema>) -> bool {
+        let columns_differ = stored.is_none_or(|stored| stored.columns != self.schema.columns);
+        self.cdc.is_some() || self.counts.silent > 0 || columns_differ
+    }
+}
+
+/// Compares the snapshot with the base.
+pub(super) fn compare(job: &Job) -> Result<Comparison> {
+    let mut schema = schema::settle(&job.file, &job.spec, job.stored.as_ref())?;
+    for _ in 0..PASSES {
+        match pass(job, &schema) {
+            Ok(comparison) => return Ok(comparison),
+            Err(PassError::Fatal(error)) => return Err(error),
+            Err(PassError::NotUtf8) => job.file.detect_encoding()?,
+            Err(PassError::Misfit) => schema = schema::relearn(&job.file, &job.spec, job.stored.as_ref())?,
+        }
+    }
+    Err(Error::internal("UnstableFile", format!("`{}` reads differently each time", job.file.name())))
+}
+
+fn pass(job: &Job, schema: &TableSchema) -> Result<Comparison, PassError> {
+    let spec = &job.spec;
+    let order = spec.date_field.as_deref().and_then(|name| Some((name, schema.column_type(name)?)));
+    let index = job.base.index(&spec.pk, order)?;
+    let rules = Rules { update_detection: spec.update_detection, on_duplicate_key: spec.on_duplicate_key };
+    let mut diff = Diff::new(&index, rules);
+    let plans = Plans::new(schema, &job.base, spec, order)?;
+    if spec.on_duplicate_key == OnDuplicateKey::Last {
+        diff.keep_lines(last_lines(job, schema, &plans.own)?);
+    }
+    let mut output = Output::create(job, schema)?;
+    job.file.read(spec, schema, &mut |rows| {
+        (job.progress)(rows.lines.len() as u64);
+        let (own, older) = plans.prints(&rows.batch)?;
+        let verdicts = diff.classify(&own, &older, &rows.lines);
+        output.write(&rows, &verdicts, &plans.own)
+    })?;
+    guard(job, schema, &diff, &plans.own, index.rows())?;
+    job.base.rows(&diff.deleted(), &mut |number, batch| output.write_deleted(&batch, schema, &plans.base[number]))?;
+    prove(job, &diff, output.written)?;
+    Ok(output.finish(job, schema, diff.counts(), diff.new_set())?)
+}
+
+/// How rows of the new snapshot, and those of each schema of the base, are fingerprinted.
+struct Plans {
+    own: PrintPlan,
+    older: Vec<Option<PrintPlan>>,
+    base: Vec<PrintPlan>,
+}
+
+impl Plans {
+    fn new(schema: &TableSchema, base: &Base, spec: &TableSpec, order: Option<(&str, ColumnType)>) -> Result<Self> {
+        let own = PrintPlan::new(schema, schema, &spec.pk, order)?;
+        let schemas = base.schemas();
+        let older = |older: &&TableSchema| -> Result<Option<PrintPlan>> {
+            Ok(Some(PrintPlan::new(schema, older, &spec.pk, None)?).filter(PrintPlan::reads_older_types))
+        };
+        let base = schemas.iter().map(|older| PrintPlan::new(older, older, &spec.pk, None)).collect::<Result<_>>()?;
+        Ok(Self { own, older: schemas.iter().map(older).collect::<Result<_>>()?, base })
+    }
+
+    fn prints(&self, batch: &RecordBatch) -> Result<(Prints, Vec<Option<Prints>>)> {
+        let older = self.older.iter().map(|plan| plan.as_ref().map(|plan| plan.prints(batch)).transpose());
+        Ok((self.own.prints(batch)?, older.collect::<Result<_>>()?))
+    }
+}
+
+/// The line on which each key occurs last.
+fn last_lines(job: &Job, schema: &TableSchema, plan: &PrintPlan) -> Result<HashMap<u128, u64>, PassError> {
+    let mut lines = HashMap::new();
+    job.file.read(&job.spec, schema, &mut |rows| {
+        lines.extend(plan.prints(&rows.batch)?.keys.into_iter().zip(rows.lines));
+        Ok(())
+    })?;
+    Ok(lines)
+}
+
+/// The two files under construction, and the fingerprints of the changes as they were written.
+struct Output<'a> {
+    job: &'a Job,
+    full_load: ParquetWriter,
+    cdc: Option<ParquetWriter>,
+    written: Written,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Written {
+    present: SetHash,
+    absent: SetHash,
+    deleted: u64,
+}
+
+impl<'a> Output<'a> {
+    fn create(job: &'a Job, schema: &TableSchema) -> Result<Self> {
+        let full_load = ParquetWriter::create(job.workspace.new_file("full-load.parquet"), schema.arrow())?;
+        Ok(Self { job, full_load, cdc: None, written: Written::default() })
+    }
+
+    fn write(&mut self, rows: &Rows, verdicts: &[Verdict], plan: &PrintPlan) -> Result<()> {
+        let pick = |wanted: &dyn Fn(Verdict) -> bool| -> UInt32Array {
+            (0..).zip(verdicts).filter(|(_, verdict)| wanted(**verdict)).map(|(row, _)| row).collect::<Vec<u32>>().into()
+        };
+        if verdicts.contains(&Verdict::Dropped) {
+            self.full_load.write(&take(&rows.batch, &pick(&|verdict| verdict != Verdict::Dropped))?)?;
+        } else {
+            self.full_load.write(&rows.batch)?;
+        }
+        let changed = pick(&|verdict| matches!(verdict, Verdict::Insert | Verdict::Update));
+        if changed.is_empty() {
+            return Ok(());
+        }
+        let batch = take(&rows.batch, &changed)?;
+        let prints = plan.prints(&batch)?;
+        prints.keys.iter().zip(&prints.contents).for_each(|(&key, &content)| self.written.present.add(key, content));
+        let operation = |row: &u32| match verdicts[*row as usize] {
+            Verdict::Insert => Operation::Insert,
+            _ => Operation::Update,
+        };
+        self.write_changes(&batch, changed.values().iter().map(operation))
+    }
+
+    fn write_deleted(&mut self, batch: &RecordBatch, schema: &TableSchema, plan: &PrintPlan) -> Result<()> {
+        let prints = plan.prints(batch)?;
+        prints.keys.iter().zip(&prints.contents).for_each(|(&key, &content)| self.written.absent.add(key, content));
+        self.written.deleted += prints.len() as u64;
+        self.write_changes(&widen(batch, schema)?, std::iter::repeat_n(Operation::Delete, batch.num_rows()))
+    }
+
+    fn write_changes(&mut self, batch: &RecordBatch, operations: impl Iterator<Item = Operation>) -> Result<()> {
+        let letters = StringArray::from_iter_values(operations.map(Operation::letter));
+        let schema = with_op(&batch.schema());
+        let columns = batch.columns().iter().cloned().chain([Arc::new(letters) as ArrayRef]).collect();
+        let batch = RecordBatch::try_new(Arc::clone(&schema), columns)
+            .map_err(|error| Error::internal("BadBatch", "columns of one batch do not match").caused_by(error))?;
+        let writer = match &mut self.cdc {
+            Some(writer) => writer,
+            none => none.insert(ParquetWriter::create(self.job.workspace.new_file("cdc.parquet"), schema)?),
+        };
+        writer.write(&batch)
+    }
+
+    fn finish(self, job: &Job, schema: &TableSchema, counts: Counts, set_hash: SetHash) -> Result<Comparison> {
+        let footer = |kind| Footer {
+            kind,
+            table: job.spec.name.to_string(),
+            key_columns: job.spec.pk.clone(),
+            run_at: job.stamp.run_at,
+            owner: job.stamp.owner.clone(),
+            position: job.stamp.position.clone(),
+            previous_run_at: job.stamp.previous_run_at,
+            rows: counts.rows,
+            inserted: counts.inserted,
+            updated: counts.updated,
+            deleted: counts.deleted,
+            silent_changes: counts.silent,
+            row_set_hash: set_hash.to_hex(),
+            schema: schema.clone(),
+        };
+        let (full, changes) = (footer(FileKind::FullLoad), footer(FileKind::Cdc));
+        let cdc = self.cdc.map(|writer| Ok::<_, Error>((writer.finish(&changes)?, changes))).transpose()?;
+        Ok(Comparison {
+            counts,
+            schema: schema.clone(),
+            schema_changes: job.stored.as_ref().map(|stored| schema.changes_since(stored)).unwrap_or_default(),
+            warnings: warnings(&job.spec, schema, counts),
+            set_hash,
+            cdc,
+            full_load: (self.full_load.finish(&full)?, full),
+        })
+    }
+}
+
+/// Refuses keys that the policy does not allow, and snapshots that look like a loss rather than a change.
+fn guard(job: &Job, schema: &TableSchema, diff: &Diff<'_>, plan: &PrintPlan, rows_before: u64) -> Result<(), PassError> {
+    let (faults, first) = diff.faults();
+    if faults > 0 {
+        return Err(bad_keys(job, schema, plan, faults, first)?.into());
+    }
+    if job.approve_deletes {
+        return Ok(());
+    }
+    let counts = diff.counts();
+    let name = &job.spec.name;
+    if counts.rows == 0 {
+        return Err(empty_table(job.file.name(), name.as_str()).into());
+    }
+    #[expect(clippy::cast_precision_loss, reason = "a share of rows need not be exact")]
+    let share = counts.deleted as f64 / (rows_before.max(1)) as f64;
+    if share > job.spec.max_deleted_fraction {
+        let message = format!("table `{name}`: {} of {rows_before} rows are gone from `{}`", counts.deleted, job.file.name());
+        return Err(Error::data("MassDelete", message)
+            .hint(format!(
+                "if that is right, run once with `approve_deletes`, or raise `max_deleted_fraction` of the table (now {})",
+                job.spec.max_deleted_fraction
+            ))
+            .into());
+    }
+    Ok(())
+}
+
+fn bad_keys(job: &Job, schema: &TableSchema, plan: &PrintPlan, faults: u64, first: &[Fault]) -> Result<Error, PassError> {
+    let (file, key) = (job.file.name(), job.spec.pk.join("`, `"));
+    let hint = "repair the source, choose another `pk`, or set the table's `on_duplicate_key` to first or last";
+    if let Some(null) = first.iter().find(|fault| fault.null) {
+        return Ok(Error::data("NullKey", format!("`{file}` line {}: the key `{key}` is null ({faults} bad keys in all)", null.line)).hint(hint));
+    }
+    let earlier = first_lines(job, schema, plan, first)?;
+    let pair = |fault: &Fault| format!("lines {} and {}", earlier.get(&fault.key).copied().unwrap_or_default(), fault.line);
+    let pairs: Vec<String> = first.iter().map(pair).collect();
+    let message = format!("`{file}`: {faults} rows repeat a key `{key}`, the first on {}", pairs.join(", "));
+    Ok(Error::data("DuplicateKeys", message).hint(hint))
+}
+
+/// The line on which each of the keys occurs first.
+fn first_lines(job: &Job, schema: &TableSchema, plan: &PrintPlan, faults: &[Fault]) -> Result<HashMap<u128, u64>, PassError> {
+    let mut lines = HashMap::new();
+    job.file.read(&job.spec, schema, &mut |rows| {
+        for (key, line) in plan.prints(&rows.batch)?.keys.into_iter().zip(rows.lines) {
+            if faults.iter().any(|fault| fault.key == key) {
+                lines.entry(key).or_insert(line);
+            }
+        }
+        Ok(())
+    })?;
+    Ok(lines)
+}
+
+/// Old rows plus the changes as written must be the new rows.
+fn prove(job: &Job, diff: &Diff<'_>, written: Written) -> Result<()> {
+    let mut expected = diff.expected_without_changes();
+    expected.0 = expected.0.wrapping_add(written.present.0).wrapping_sub(written.absent.0);
+    let counts = diff.counts();
+    if expected == diff.new_set() && written.deleted == counts.deleted {
+        return Ok(());
+    }
+    Err(Error::internal("ProofFailed", format!("table `{}`: the previous rows plus the changes are not the new rows", job.spec.name))
+        .hint("nothing was published; keep the snapshot and report this as a fault of the program"))
+}
+
+fn warnings(spec: &TableSpec, schema: &TableSchema, counts: Counts) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if let Some(date_field) = &spec.date_field {
+        if counts.silent > 0 {
+            warnings.push(format!(
+                "{} rows changed while `{date_field}` did not move on: they are in the full load only (set `update_detection` to `either` to publish such changes)",
+                counts.silent
+            ));
+        }
+        if schema.column_type(date_field) == Some(ColumnType::String) {
+            warnings.push(format!("`{date_field}` is text and is compared as text: dates like 31/12/2024 do not sort by time"));
+        }
+    }
+    if counts.dropped > 0 {
+        warnings.push(format!("{} rows repeat a key and were dropped by `on_duplicate_key`", counts.dropped));
+    }
+    warnings
+}

@@ -1,0 +1,59 @@
+//! Which schema a snapshot is read in: the stored one where it fits, else the narrowest wider one.
+
+use crate::error::{Error, Result};
+use crate::table::{PassError, SchemaPolicy, TableFile, TableSchema, TableSpec};
+
+/// The schema for the first try. The file is looked at as a whole only where the stored schema cannot do.
+pub(super) fn settle(file: &TableFile, spec: &TableSpec, stored: Option<&TableSchema>) -> Result<TableSchema> {
+    let names = reading(file, || file.header(spec))?;
+    let declared = |stored: &TableSchema| {
+        spec.columns.iter().all(|(name, declared)| stored.column_type(name).is_none_or(|known| known == *declared))
+    };
+    let known = |stored: &&TableSchema| names.iter().all(|name| stored.position(name).is_some()) && declared(stored);
+    match stored.filter(known) {
+        Some(stored) if !file.knows_its_types() => {
+            allowed(spec, Some(stored), TableSchema { columns: stored.columns.clone(), source: names })
+        }
+        _ => relearn(file, spec, stored),
+    }
+}
+
+/// The narrowest schema that holds the file and everything before it.
+pub(super) fn relearn(file: &TableFile, spec: &TableSpec, stored: Option<&TableSchema>) -> Result<TableSchema> {
+    let schema = reading(file, || file.infer(spec, stored))?;
+    allowed(spec, stored, schema)
+}
+
+/// Runs a read of the file, once more if its encoding has to be learnt first.
+fn reading<T>(file: &TableFile, mut read: impl FnMut() -> Result<T, PassError>) -> Result<T> {
+    let unexpected = || Error::internal("UnstableFile", format!("`{}` reads differently each time", file.name()));
+    match read() {
+        Ok(value) => Ok(value),
+        Err(PassError::Fatal(error)) => Err(error),
+        Err(PassError::Misfit) => Err(unexpected()),
+        Err(PassError::NotUtf8) => {
+            file.detect_encoding()?;
+            read().map_err(|error| if let PassError::Fatal(error) = error { error } else { unexpected() })
+        }
+    }
+}
+
+/// Holds the change of schema against the table's policy, and against the rule that types only widen.
+fn allowed(spec: &TableSpec, stored: Option<&TableSchema>, schema: TableSchema) -> Result<TableSchema> {
+    let Some(stored) = stored else { return Ok(schema) };
+    let changes = schema.changes_since(stored);
+    if spec.schema == SchemaPolicy::Freeze && !changes.is_empty() {
+        let list: Vec<String> = changes.iter().map(ToString::to_string).collect();
+        return Err(Error::data("SchemaFrozen", format!("table `{}`: the source's columns changed: {}", spec.name, list.join("; ")))
+            .hint("set the table's `schema` to evolve to follow the source, or repair the source"));
+    }
+    for old in &stored.columns {
+        let new = schema.column_type(&old.name).unwrap_or(old.column_type);
+        if old.column_type.join(new) != new {
+            let message = format!("table `{}`: column `{}` is stored as {} and cannot become {new}", spec.name, old.name, old.column_type);
+            return Err(Error::config("SchemaNarrowed", message)
+                .hint("types only widen: take the column out of `columns`, or give the table a new `name` to begin afresh"));
+        }
+    }
+    Ok(schema)
+}

@@ -1,0 +1,178 @@
+//! The report of a run: what the invocation returns, `--json` prints and `_runs/` keeps.
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Kind};
+use crate::lake::layout::RunTime;
+use crate::position::Position;
+use crate::table::SchemaChange;
+
+/// What became of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunStatus {
+    /// At least one table changed, and none failed.
+    Changed,
+    /// Nothing was written, and nothing failed.
+    Unchanged,
+    /// Some tables failed or were busy; the others are done.
+    Partial,
+    /// Every table failed.
+    Failed,
+}
+
+/// What became of a table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TableStatus {
+    /// Changes were published (or, in a dry run, would be).
+    Changed,
+    /// It is as it was.
+    Unchanged,
+    /// The source has a new version, but not yet its archive.
+    NotReady,
+    /// Another run holds the table, or has overtaken this one.
+    Busy,
+    /// It failed; nothing of this run was published for it, or the next run completes what was.
+    Failed,
+}
+
+/// Where the data came from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SourceReport {
+    /// `kaggle` or `local`.
+    pub kind: &'static str,
+    /// The dataset, or the file or folder.
+    pub name: String,
+    /// The position that the run read.
+    pub position: Option<Position>,
+}
+
+/// The report of a run.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    /// The time that the run was asked for.
+    pub run_at: RunTime,
+    /// Where the data came from.
+    pub source: SourceReport,
+    /// What became of it.
+    pub status: RunStatus,
+    /// Whether nothing was to be written.
+    pub dry_run: bool,
+    /// One entry per table, in the order of the configuration.
+    pub tables: Vec<TableReport>,
+    /// Duration in milliseconds.
+    pub elapsed_ms: u64,
+    /// The greatest resident memory of the process so far, in bytes.
+    pub peak_rss_bytes: u64,
+}
+
+/// The report of a table.
+#[derive(Debug, Serialize)]
+pub struct TableReport {
+    /// The table's name.
+    pub name: String,
+    /// What became of it.
+    pub status: TableStatus,
+    /// Rows of the snapshot.
+    pub rows: u64,
+    /// Rows whose key is new.
+    pub inserted: u64,
+    /// Rows that changed.
+    pub updated: u64,
+    /// Rows whose key is gone.
+    pub deleted: u64,
+    /// Rows that changed without their date field moving on.
+    pub silent_changes: u64,
+    /// Rows dropped by `on_duplicate_key`.
+    pub dropped_rows: u64,
+    /// The CDC object written.
+    pub cdc_key: Option<String>,
+    /// The full load written.
+    pub full_load_key: Option<String>,
+    /// How the columns differ from the previous snapshot's.
+    pub schema_changes: Vec<SchemaChange>,
+    /// What an operator should know although the table did not fail.
+    pub warnings: Vec<String>,
+    /// Why the table failed.
+    pub error: Option<Error>,
+    /// Duration in milliseconds.
+    pub elapsed_ms: u64,
+}
+
+impl TableReport {
+    /// A report of nothing.
+    pub fn new(name: impl Into<String>, status: TableStatus) -> Self {
+        Self {
+            name: name.into(),
+            status,
+            rows: 0,
+            inserted: 0,
+            updated: 0,
+            deleted: 0,
+            silent_changes: 0,
+            dropped_rows: 0,
+            cdc_key: None,
+            full_load_key: None,
+            schema_changes: Vec::new(),
+            warnings: Vec::new(),
+            error: None,
+            elapsed_ms: 0,
+        }
+    }
+
+    /// The report of a table that failed.
+    pub fn failed(name: impl Into<String>, error: Error) -> Self {
+        Self { error: Some(error), ..Self::new(name, TableStatus::Failed) }
+    }
+}
+
+impl Report {
+    /// What became of a run whose tables are these.
+    pub fn status_of(tables: &[TableReport]) -> RunStatus {
+        let any = |status| tables.iter().any(|table| table.status == status);
+        match () {
+            () if !tables.is_empty() && tables.iter().all(|table| table.status == TableStatus::Failed) => RunStatus::Failed,
+            () if any(TableStatus::Failed) || any(TableStatus::Busy) => RunStatus::Partial,
+            () if any(TableStatus::Changed) => RunStatus::Changed,
+            () => RunStatus::Unchanged,
+        }
+    }
+
+    /// Whether objects were written whose story the report tells.
+    pub fn published(&self) -> bool {
+        self.tables.iter().any(|table| table.cdc_key.is_some() || table.full_load_key.is_some())
+    }
+
+    /// The process exit code: the most serious of the failed tables' codes, 3 where something is left to be done, else 0.
+    pub fn exit_code(&self) -> u8 {
+        let failures: Vec<Kind> = self.tables.iter().filter_map(|table| table.error.as_ref()).map(Error::kind).collect();
+        let has = |code| failures.iter().any(|kind| kind.exit_code() == code);
+        let unfinished = |table: &TableReport| matches!(table.status, TableStatus::Busy | TableStatus::NotReady);
+        match () {
+            () if has(1) => 1,
+            () if has(2) => 2,
+            () if has(3) || self.tables.iter().any(unfinished) => 3,
+            () => 0,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn status(tables: &[TableStatus]) -> RunStatus {
+        Report::status_of(&tables.iter().map(|&status| TableReport::new("t", status)).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn the_status_of_a_run_follows_from_its_tables() {
+        use TableStatus::{Busy, Changed, Failed, NotReady, Unchanged};
+        assert_eq!(status(&[Unchanged, Changed]), RunStatus::Changed);
+        assert_eq!(status(&[Unchanged, NotReady]), RunStatus::Unchanged);
+        assert_eq!(status(&[Unchanged, Failed]), RunStatus::Partial);
+        assert_eq!(status(&[Changed, Busy]), RunStatus::Partial);
+        assert_eq!(status(&[Failed, Failed]), RunStatus::Failed);
+    }
+}

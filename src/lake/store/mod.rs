@@ -1,15 +1,19 @@
 //! The one seam of the crate: a small object store whose writes are all conditional.
 //!
 //! Three implementations, held to one conformance suite: [`S3Store`], [`DirStore`] (a local folder) and
-//! [`MemoryStore`]. The lake never overwrites blindly and never deletes, so the trait cannot do either.
+//! [`MemoryStore`]. The lake never overwrites blindly and never deletes, so the trait cannot do either. A key that one
+//! of them takes, all take: what they refuse is the code `BadKey`.
 //!
 //! An `Err` of kind `Transient` from [`ObjectStore::put`] proves nothing: the object may have been written. Nor does
 //! [`Put::Refused`] prove that somebody else wrote it, because a transport may have retried a write that had landed.
 //! Who needs to know reads the object back and compares identities (see `lake::commit`).
 
 mod dir;
+mod key;
 mod memory;
 mod s3;
+mod tag;
+mod url;
 
 use std::fmt::Debug;
 use std::ops::Range;
@@ -18,12 +22,14 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures_util::TryStreamExt;
 use futures_util::stream::BoxStream;
 
 pub use self::dir::DirStore;
 pub use self::memory::MemoryStore;
-pub use self::s3::{S3Options, S3Store};
-use crate::error::Result;
+pub use self::s3::{S3ClientOptions, S3Options, S3Store, s3_client};
+pub use self::url::LakeUrl;
+use crate::error::{Error, Result};
 
 /// The version of an object's content, opaque; equal tags mean equal content.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
@@ -37,6 +43,16 @@ pub enum Condition {
     Absent,
     /// The object there has this tag (`If-Match`).
     Matches(ETag),
+}
+
+impl Condition {
+    /// Whether the condition holds for an object that has the tag `current`, or is not there.
+    fn holds(&self, current: Option<&ETag>) -> bool {
+        match self {
+            Self::Absent => current.is_none(),
+            Self::Matches(tag) => current == Some(tag),
+        }
+    }
 }
 
 /// What became of a conditional write.
@@ -58,7 +74,22 @@ pub enum ByteRange {
     Suffix(u64),
 }
 
+impl ByteRange {
+    /// The bytes that are meant in an object of `len` bytes: never beyond it, empty when there are none.
+    pub fn resolve(&self, len: u64) -> Range<u64> {
+        match self {
+            Self::Within(range) => {
+                let end = range.end.min(len);
+                range.start.min(end)..end
+            }
+            Self::Suffix(count) => len.saturating_sub(*count)..len,
+        }
+    }
+}
+
 /// An object, or a part of one, being read. All of its bytes belong to the version named by `etag`.
+///
+/// The body is checked as it is read to its end: a reader who stops early has checked nothing.
 pub struct Object {
     /// The version that `body` comes from.
     pub etag: ETag,
@@ -121,4 +152,55 @@ pub trait ObjectStore: Debug + Send + Sync {
 
     /// The store's place as a person would write it (`s3://bucket/prefix`, `/path`), for messages.
     fn location(&self) -> String;
+}
+
+/// Reads a whole small object into memory, with its version; `None` when there is no such object.
+///
+/// An object of more than `limit` bytes is a `Data` error, code `ObjectTooLarge`: nothing of its body is read.
+pub async fn read_all(store: &dyn ObjectStore, key: &str, limit: u64) -> Result<Option<(Bytes, ETag)>> {
+    let Some(object) = store.get(key, None).await? else { return Ok(None) };
+    if object.len > limit {
+        let place = store.location();
+        let message = format!("{key} in {place} has {} bytes, more than the {limit} expected", object.len);
+        return Err(
+            Error::data("ObjectTooLarge", message).hint("the object was not written by this program; look at it")
+        );
+    }
+    let chunks: Vec<Bytes> = object.body.try_collect().await?;
+    Ok(Some((join(chunks), object.etag)))
+}
+
+fn join(mut chunks: Vec<Bytes>) -> Bytes {
+    match chunks.len() {
+        0 => Bytes::new(),
+        1 => chunks.swap_remove(0),
+        _ => chunks.concat().into(),
+    }
+}
+
+/// The payload's file is not what [`Payload::File`] says: a broken promise of the caller.
+fn payload_changed(path: &std::path::Path) -> Error {
+    Error::internal("PayloadChanged", format!("{} changed or went away while it was being stored", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_are_cut_at_the_end_of_the_object() {
+        let cases = [
+            (ByteRange::Within(0..4), 10, 0..4),
+            (ByteRange::Within(8..40), 10, 8..10),
+            (ByteRange::Within(10..12), 10, 10..10),
+            (ByteRange::Within(12..14), 10, 10..10),
+            (ByteRange::Within(0..4), 0, 0..0),
+            (ByteRange::Suffix(4), 10, 6..10),
+            (ByteRange::Suffix(40), 10, 0..10),
+            (ByteRange::Suffix(0), 10, 10..10),
+        ];
+        for (range, len, expected) in cases {
+            assert_eq!(range.resolve(len), expected, "{range:?} of {len}");
+        }
+    }
 }

@@ -1,0 +1,223 @@
+//! The hidden folder of a local lake: files that are being written, and the locks.
+//!
+//! A temporary file is locked by the process that writes it for as long as that process holds it open. One whose lock
+//! is free has been abandoned and may be removed, which needs no clock and no guess about process numbers. The `gate`
+//! closes the gap between making such a file and locking it: makers hold it shared, the sweeper alone. Lock files
+//! stay, because removing one while another process opens it would make two locks of one name.
+
+use std::fs::{self, File, TryLockError};
+use std::io::{self, ErrorKind, Write};
+use std::path::{Path, PathBuf};
+use std::process;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::exists;
+use super::fault::explain;
+use crate::error::Result;
+use crate::lake::store::key::HIDDEN;
+use crate::lake::store::tag::{copy, tag_of};
+use crate::lake::store::{ETag, Payload, Put, payload_changed};
+
+/// With the process id it makes the names of temporary files unique; a name that is taken anyway is passed over.
+static COUNTER: AtomicU64 = AtomicU64::new(0);
+
+/// The hidden folder.
+pub(super) struct Staging {
+    folder: PathBuf,
+}
+
+/// A new version on the disk, complete, under a temporary name. The name goes when the value does.
+pub(super) struct Staged {
+    path: PathBuf,
+    /// Holds the lock.
+    file: File,
+    etag: ETag,
+}
+
+impl Staging {
+    /// The hidden folder of the lake at `root`; both are created where they are missing.
+    pub(super) fn open(root: &Path) -> Result<Self> {
+        let folder = root.join(HIDDEN);
+        fs::create_dir_all(&folder).map_err(|error| explain("create", &folder, error))?;
+        Ok(Self { folder })
+    }
+
+    /// Removes what killed processes have left. A failure is no fault of the write that comes next.
+    pub(super) fn sweep(&self) {
+        if let Err(error) = self.try_sweep() {
+            tracing::warn!(folder = %self.folder.display(), %error, "cannot remove abandoned temporary files");
+        }
+    }
+
+    /// Holds the lock of `key` until the file is dropped or the process ends.
+    pub(super) fn lock(&self, key: &str) -> Result<File> {
+        let path = self.folder.join(format!("{}.lock", tag_of(key.as_bytes()).0));
+        let locked = open_lock(&path).and_then(|file| file.lock().map(|()| file));
+        locked.map_err(|error| explain("lock", &path, error))
+    }
+
+    /// Writes `payload` to a temporary file and forces it to the disk.
+    pub(super) fn stage(&self, payload: &Payload) -> Result<Staged> {
+        let mut staged = self.make().map_err(|error| explain("write below", &self.folder, error))?;
+        staged.etag = staged.write(payload)?;
+        Ok(staged)
+    }
+
+    /// A new temporary file, locked and empty.
+    fn make(&self) -> io::Result<Staged> {
+        let gate = open_lock(&self.gate())?;
+        gate.lock_shared()?;
+        loop {
+            let count = COUNTER.fetch_add(1, Ordering::Relaxed);
+            let path = self.folder.join(format!("{}-{count}.tmp", process::id()));
+            match File::create_new(&path) {
+                Ok(file) => {
+                    let staged = Staged { path, file, etag: tag_of(b"") };
+                    return staged.file.lock().map(|()| staged);
+                }
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn try_sweep(&self) -> io::Result<()> {
+        let gate = open_lock(&self.gate())?;
+        if !try_lock(&gate)? {
+            return Ok(());
+        }
+        for entry in fs::read_dir(&self.folder)? {
+            let path = entry?.path();
+            if path.extension().is_some_and(|extension| extension == "tmp") {
+                remove_abandoned(&path)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn gate(&self) -> PathBuf {
+        self.folder.join("gate.lock")
+    }
+}
+
+impl Staged {
+    fn write(&mut self, payload: &Payload) -> Result<ETag> {
+        let fault = |error| explain("write", &self.path, error);
+        let etag = match payload {
+            Payload::Memory(bytes) => self.file.write_all(bytes).map(|()| tag_of(bytes)).map_err(fault)?,
+            Payload::File { path, len } => {
+                let mut content = File::open(path.as_path()).map_err(|error| payload_changed(path).caused_by(error))?;
+                let (etag, copied) = copy(&mut content, &mut self.file).map_err(fault)?;
+                if copied != *len {
+                    return Err(payload_changed(path));
+                }
+                etag
+            }
+        };
+        self.file.sync_all().map_err(fault)?;
+        Ok(etag)
+    }
+
+    /// Puts the version at `target` if nothing is there.
+    pub(super) fn create(self, root: &Path, target: &Path) -> Result<Put> {
+        let folders = folders_between(root, target);
+        if let Some(folder) = folders.first() {
+            fs::create_dir_all(folder).map_err(|error| explain("create", folder, error))?;
+        }
+        match fs::hard_link(&self.path, target) {
+            Ok(()) => {}
+            Err(error) if error.kind() == ErrorKind::AlreadyExists && exists(target)? => return Ok(Put::Refused),
+            Err(error) => return Err(explain("create", target, error)),
+        }
+        folders.iter().try_for_each(|folder| sync_folder(folder))?;
+        Ok(Put::Written(self.etag.clone()))
+    }
+
+    /// Puts the version at `target`, in place of the one there; the caller holds the lock of the key.
+    pub(super) fn replace(self, target: &Path) -> Result<Put> {
+        fs::rename(&self.path, target).map_err(|error| explain("replace", target, error))?;
+        target.parent().map_or(Ok(()), sync_folder)?;
+        Ok(Put::Written(self.etag.clone()))
+    }
+}
+
+impl Drop for Staged {
+    fn drop(&mut self) {
+        // After a rename the name is gone already; otherwise the next sweep would find it.
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+/// The folders from the one that holds `target` up to `root`, in this order.
+fn folders_between<'a>(root: &Path, target: &'a Path) -> Vec<&'a Path> {
+    target.ancestors().skip(1).take_while(|folder| folder.starts_with(root)).collect()
+}
+
+/// Forces the names in a folder to the disk. Only Unix can, and elsewhere it is not needed.
+fn sync_folder(folder: &Path) -> Result<()> {
+    if cfg!(unix) {
+        let synced = File::open(folder).and_then(|folder| folder.sync_all());
+        synced.map_err(|error| explain("write", folder, error))?;
+    }
+    Ok(())
+}
+
+fn open_lock(path: &Path) -> io::Result<File> {
+    File::options().create(true).truncate(false).read(true).write(true).open(path)
+}
+
+fn try_lock(file: &File) -> io::Result<bool> {
+    match file.try_lock() {
+        Ok(()) => Ok(true),
+        Err(TryLockError::WouldBlock) => Ok(false),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
+fn remove_abandoned(path: &Path) -> io::Result<()> {
+    let removed = File::open(path).and_then(|file| if try_lock(&file)? { fs::remove_file(path) } else { Ok(()) });
+    match removed {
+        // Its owner has just removed it.
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sweep_removes_abandoned_files_and_spares_those_in_use() {
+        let root = tempfile::tempdir().unwrap();
+        let staging = Staging::open(root.path()).unwrap();
+        let abandoned = staging.folder.join("4711-0.tmp");
+        fs::write(&abandoned, "half").unwrap();
+        let staged = staging.stage(&Payload::Memory("whole".into())).unwrap();
+        staging.sweep();
+        assert!(!abandoned.exists());
+        assert!(staged.path.exists());
+    }
+
+    #[test]
+    fn a_staged_file_that_is_not_used_goes_away() {
+        let root = tempfile::tempdir().unwrap();
+        let staging = Staging::open(root.path()).unwrap();
+        let path = staging.stage(&Payload::Memory("whole".into())).unwrap().path.clone();
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_payload_file_of_another_length_is_not_staged() {
+        let root = tempfile::tempdir().unwrap();
+        let staging = Staging::open(root.path()).unwrap();
+        let source = root.path().join("payload");
+        fs::write(&source, "four").unwrap();
+        let payload = Payload::File { path: source.into(), len: 5 };
+        assert_eq!(staging.stage(&payload).err().unwrap().code(), "PayloadChanged");
+        let left = fs::read_dir(&staging.folder)
+            .unwrap()
+            .filter(|entry| entry.as_ref().unwrap().path().extension().is_some_and(|extension| extension == "tmp"));
+        assert_eq!(left.count(), 0);
+    }
+}

@@ -1,1 +1,0 @@
-//! Kaggle's public API: version check and verified download.

@@ -1,0 +1,177 @@
+//! What the API says: JSON with camelCase names, where unknown fields are ignored and absent ones mean the default.
+//!
+//! Optional fields may come again as `…Nullable` and `has…`; only the plain name is read. An answer can be an error
+//! although its status is 200.
+
+use chrono::{DateTime, Utc};
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::dataset::Dataset;
+use super::{VersionInfo, fault};
+use crate::error::Result;
+
+/// The answer of `GetDataset`, as far as it is used.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct DatasetInfo {
+    current_version_number: Option<u64>,
+    versions: Option<Vec<Listed>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Listed {
+    version_number: Option<u64>,
+    creation_date: Option<String>,
+    version_notes: Option<String>,
+    status: Option<String>,
+}
+
+impl DatasetInfo {
+    /// The current version's number.
+    pub(super) fn current(&self, dataset: &Dataset) -> Result<u64> {
+        let number = self.current_version_number.filter(|&number| number > 0);
+        number.ok_or_else(|| fault::answer("Kaggle", &format!("does not say which version of {dataset} is current")))
+    }
+
+    /// The status of a version that is listed as anything but ready.
+    pub(super) fn unready(&self, number: u64) -> Option<String> {
+        let listed = self.versions.iter().flatten().find(|version| version.version_number == Some(number))?;
+        (!listed.ready()).then(|| words(listed.status.as_deref().unwrap_or_default()))
+    }
+
+    /// The listed versions, newest first, each number once.
+    pub(super) fn versions(self) -> Vec<VersionInfo> {
+        let mut versions: Vec<_> = self.versions.into_iter().flatten().filter_map(Listed::into_info).collect();
+        versions.sort_by_key(|version| std::cmp::Reverse(version.number));
+        versions.dedup_by_key(|version| version.number);
+        versions
+    }
+}
+
+impl Listed {
+    /// The name of a status may come with a prefix and in any case; none at all says nothing against the version.
+    fn ready(&self) -> bool {
+        self.status.as_deref().is_none_or(|status| status.is_empty() || status.to_ascii_uppercase().ends_with("READY"))
+    }
+
+    fn into_info(self) -> Option<VersionInfo> {
+        let ready = self.ready();
+        let created = self.creation_date.and_then(|text| DateTime::parse_from_rfc3339(&text).ok());
+        Some(VersionInfo {
+            number: self.version_number?,
+            created: created.map(|time| time.with_timezone(&Utc)),
+            notes: self.version_notes.unwrap_or_default(),
+            ready,
+        })
+    }
+}
+
+/// An error told in an answer's body: `{code, message}`, the same inside `error`, or a non-empty `errorMessage`.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Complaint {
+    /// The status that the body tells, from 400.
+    pub(super) status: Option<u16>,
+    /// The server's words, fit for a message; may be empty.
+    pub(super) words: String,
+}
+
+impl Complaint {
+    /// The complaint in a body, if it holds one.
+    pub(super) fn find(body: &[u8]) -> Option<Self> {
+        let outer: Value = serde_json::from_slice(body).ok()?;
+        let inner = outer.get("error").filter(|inner| inner.is_object()).unwrap_or(&outer);
+        let text = |name| inner.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
+        let status = inner.get("code").and_then(Value::as_u64).filter(|&code| code >= 400);
+        let status = status.map(|code| u16::try_from(code).unwrap_or(u16::MAX));
+        let error_message = text("errorMessage");
+        (status.is_some() || error_message.is_some())
+            .then(|| Self { status, words: words(error_message.or_else(|| text("message")).unwrap_or_default()) })
+    }
+}
+
+/// A server's text on one line, not too long, and without the query of any address in it (which may be a signature).
+pub(super) fn words(text: &str) -> String {
+    const LONGEST: usize = 300;
+    let clean = |word: &str| match word.split_once('?') {
+        Some((address, _)) if address.contains("://") => format!("{address}?…"),
+        _ => word.to_owned(),
+    };
+    let line = text.split_whitespace().map(clean).collect::<Vec<_>>().join(" ");
+    line.chars().filter(|c| !c.is_control()).take(LONGEST).collect()
+}
+
+/// The `<Code>` of an object store's XML error, if it is a plain word.
+pub(super) fn xml_code(body: &[u8]) -> Option<String> {
+    let text = String::from_utf8_lossy(body);
+    let code = text.split_once("<Code>")?.1.split_once("</Code>")?.0;
+    (code.len() <= 64 && code.bytes().all(|byte| byte.is_ascii_alphanumeric())).then(|| code.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(json: &str) -> DatasetInfo {
+        serde_json::from_str(json).unwrap()
+    }
+
+    #[test]
+    fn doubled_unknown_absent_and_null_fields_are_no_obstacle() {
+        let info = parse(
+            r#"{"currentVersionNumber": 3, "currentVersionNumberNullable": 3, "hasCurrentVersionNumber": true,
+                "ref": "o/s", "title": "t", "titleNullable": "t", "totalBytes": 1e3, "versions": null, "files": []}"#,
+        );
+        assert_eq!(info.current(&"o/s".parse().unwrap()).unwrap(), 3);
+        assert!(info.versions().is_empty());
+        assert_eq!(parse("{}").current(&"o/s".parse().unwrap()).unwrap_err().code(), "KaggleAnswer");
+    }
+
+    #[test]
+    fn versions_are_newest_first_with_times_of_any_precision() {
+        let info = parse(
+            r#"{"versions": [{"versionNumber": 1, "creationDate": "2024-01-02T03:04:05Z", "status": "Ready"},
+                {"versionNumber": 4, "creationDate": "2024-02-02T03:04:05.0834821Z", "versionNotes": "n"},
+                {"versionNumber": 2, "creationDate": "yesterday", "status": "DatasetStatus.FAILED"}, {}]}"#,
+        );
+        assert_eq!(info.unready(2).as_deref(), Some("DatasetStatus.FAILED"));
+        assert_eq!((info.unready(1), info.unready(4), info.unready(9)), (None, None, None));
+        let versions = info.versions();
+        assert_eq!(
+            versions.iter().map(|v| (v.number, v.ready)).collect::<Vec<_>>(),
+            [(4, true), (2, false), (1, true)]
+        );
+        assert_eq!(versions[0].created.unwrap().to_rfc3339(), "2024-02-02T03:04:05.083482100+00:00");
+        assert_eq!((versions[0].notes.as_str(), versions[1].created), ("n", None));
+    }
+
+    #[test]
+    fn a_complaint_is_found_in_each_of_its_forms_and_only_there() {
+        let cases = [
+            (r#"{"code":401,"message":"Unauthorized"}"#, Some((Some(401), "Unauthorized"))),
+            (r#"{"error":{"code":429,"message":"Too many requests"}}"#, Some((Some(429), "Too many requests"))),
+            (r#"{"errorMessage":"no such\n file"}"#, Some((None, "no such file"))),
+            (r#"{"code":200,"message":"fine"}"#, None),
+            (r#"{"errorMessage":"","currentVersionNumber":1}"#, None),
+            ("<html>", None),
+        ];
+        for (body, expected) in cases {
+            let found = Complaint::find(body.as_bytes());
+            assert_eq!(found.as_ref().map(|c| (c.status, c.words.as_str())), expected, "{body}");
+        }
+    }
+
+    #[test]
+    fn words_lose_signatures_line_ends_and_excess() {
+        assert_eq!(words("see\n\thttps://h/p?X-Goog-Signature=abc now"), "see https://h/p?… now");
+        assert_eq!(words(&"x".repeat(1000)).len(), 300);
+    }
+
+    #[test]
+    fn xml_code_is_a_plain_word_or_nothing() {
+        assert_eq!(xml_code(b"<Error><Code>ExpiredToken</Code></Error>").as_deref(), Some("ExpiredToken"));
+        assert_eq!(xml_code(b"<Error><Code>a b</Code></Error>"), None);
+        assert_eq!(xml_code(b"<html>"), None);
+    }
+}

@@ -10,6 +10,7 @@
 mod dir;
 mod memory;
 mod s3;
+mod url;
 
 use std::fmt::Debug;
 use std::ops::Range;
@@ -23,6 +24,7 @@ use futures_util::stream::BoxStream;
 pub use self::dir::DirStore;
 pub use self::memory::MemoryStore;
 pub use self::s3::{S3Options, S3Store};
+pub use self::url::LakeUrl;
 use crate::error::Result;
 
 /// The version of an object's content, opaque; equal tags mean equal content.

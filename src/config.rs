@@ -1,1 +1,0 @@
-//! The configuration: raw JSON in, a valid `Config` out, all faults reported at once.

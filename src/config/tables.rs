@@ -1,0 +1,181 @@
+//! The `tables` of the configuration.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use serde_json::Value;
+
+use super::faults::Faults;
+use super::section::Section;
+use crate::table::{ColumnType, Encoding, OnDuplicateKey, SchemaPolicy, TableName, TableSpec, UpdateDetection};
+
+const KEYS: [&str; 11] = [
+    "name",
+    "sep",
+    "pk",
+    "date_field",
+    "update_detection",
+    "encoding",
+    "null_values",
+    "columns",
+    "on_duplicate_key",
+    "max_deleted_fraction",
+    "schema",
+];
+
+const UPDATE_DETECTION: [(&str, UpdateDetection); 3] =
+    [("date", UpdateDetection::Date), ("content", UpdateDetection::Content), ("either", UpdateDetection::Either)];
+
+const ENCODINGS: [(&str, Option<Encoding>); 9] = [
+    ("auto", None),
+    ("utf-8", Some(Encoding::Utf8)),
+    ("utf-16", Some(Encoding::Utf16)),
+    ("latin-1", Some(Encoding::Latin1)),
+    ("windows-1252", Some(Encoding::Latin1)),
+    ("utf8", Some(Encoding::Utf8)),
+    ("utf16", Some(Encoding::Utf16)),
+    ("latin1", Some(Encoding::Latin1)),
+    ("iso-8859-1", Some(Encoding::Latin1)),
+];
+
+const ON_DUPLICATE_KEY: [(&str, OnDuplicateKey); 3] =
+    [("fail", OnDuplicateKey::Fail), ("first", OnDuplicateKey::First), ("last", OnDuplicateKey::Last)];
+
+const SCHEMA: [(&str, SchemaPolicy); 2] = [("evolve", SchemaPolicy::Evolve), ("freeze", SchemaPolicy::Freeze)];
+
+const DEFAULT_SEP: u8 = b',';
+const DEFAULT_MAX_DELETED_FRACTION: f64 = 0.5;
+
+/// The tables in their configured order; those with faults are left out, their faults noted.
+pub(super) fn tables(root: &Section<'_>, faults: &Faults) -> Vec<TableSpec> {
+    if !root.has("tables") {
+        root.fault("tables", "is missing");
+    }
+    let items = root.list("tables").unwrap_or_default();
+    if items.is_empty() && root.value("tables").is_some_and(Value::is_array) {
+        root.fault("tables", "is empty: name at least one table");
+    }
+    refuse_equal_names(&items, faults);
+    items.iter().filter_map(|(path, item)| table(&Section::of(item, path, &KEYS, faults)?)).collect()
+}
+
+/// Names that differ only in case would be one folder on some file systems and one table in some catalogs.
+fn refuse_equal_names(items: &[(String, &Value)], faults: &Faults) {
+    let mut seen: HashMap<String, &str> = HashMap::new();
+    for (path, item) in items {
+        let Some(name) = item.get("name").and_then(Value::as_str).map(str::trim) else { continue };
+        if let Some(first) = seen.get(&name.to_lowercase()) {
+            faults
+                .add(&format!("{path}.name"), format!("is `{name}`, the same table as {first} (case does not count)"));
+        } else {
+            seen.insert(name.to_lowercase(), path);
+        }
+    }
+}
+
+fn table(section: &Section<'_>) -> Option<TableSpec> {
+    // Every key is read before the first missing one ends the table, so that each fault is noted.
+    let name = name(section);
+    let sep = sep(section);
+    let pk = pk(section);
+    let date_field = date_field(section, pk.as_deref());
+    let update_detection = update_detection(section, date_field.as_deref());
+    let columns = columns(section);
+    let encoding = section.choice("encoding", &ENCODINGS).flatten();
+    let null_values = section.texts("null_values").unwrap_or_default();
+    let on_duplicate_key = section.choice("on_duplicate_key", &ON_DUPLICATE_KEY).unwrap_or(OnDuplicateKey::Fail);
+    let schema = section.choice("schema", &SCHEMA).unwrap_or(SchemaPolicy::Evolve);
+    let max_deleted_fraction = max_deleted_fraction(section);
+    Some(TableSpec {
+        name: name?,
+        sep: sep?,
+        encoding,
+        null_values,
+        pk: pk?,
+        date_field,
+        update_detection,
+        on_duplicate_key,
+        max_deleted_fraction,
+        columns,
+        schema,
+    })
+}
+
+fn name(section: &Section<'_>) -> Option<TableName> {
+    let text = section.required_text("name")?;
+    TableName::parse(text).map_err(|is_wrong| section.fault("name", format!("is `{text}`, which {is_wrong}"))).ok()
+}
+
+/// One ASCII character that is neither a letter, a digit, a quote nor a line end.
+fn sep(section: &Section<'_>) -> Option<u8> {
+    let Some(text) = section.raw_text("sep") else {
+        return (!section.has("sep")).then_some(DEFAULT_SEP);
+    };
+    let found = match text.as_bytes() {
+        b"tab" | b"\\t" => Some(b'\t'),
+        [byte] if byte.is_ascii() && !byte.is_ascii_alphanumeric() && !b"\"\r\n\0".contains(byte) => Some(*byte),
+        _ => None,
+    };
+    if found.is_none() {
+        section.fault("sep", format!("is {text:?}: it must be one character such as `,` `;` `|`, or `tab`"));
+    }
+    found
+}
+
+fn pk(section: &Section<'_>) -> Option<Vec<String>> {
+    if !section.has("pk") {
+        section.fault("pk", "is missing: name the key column, or a list of them");
+    }
+    let pk = section.texts("pk")?;
+    if pk.is_empty() || pk.iter().any(|column| column.trim().is_empty()) {
+        section.fault("pk", "is empty: name the key column, or a list of them");
+        return None;
+    }
+    let mut seen = BTreeSet::new();
+    for column in pk.iter().filter(|column| !seen.insert(column.as_str())) {
+        section.fault("pk", format!("names the column `{column}` twice"));
+    }
+    Some(pk)
+}
+
+fn date_field(section: &Section<'_>, pk: Option<&[String]>) -> Option<String> {
+    let field = section.raw_text("date_field").filter(|field| !field.trim().is_empty())?;
+    if pk.is_some_and(|pk| pk.iter().any(|column| column == field)) {
+        section.fault("date_field", format!("is `{field}`, which is part of the key and so never changes"));
+    }
+    Some(field.to_owned())
+}
+
+fn update_detection(section: &Section<'_>, date_field: Option<&str>) -> UpdateDetection {
+    let default = if date_field.is_some() { UpdateDetection::Date } else { UpdateDetection::Content };
+    let mode = section.choice("update_detection", &UPDATE_DETECTION).unwrap_or(default);
+    let date_field_is_faulty = section.value("date_field").is_some_and(|value| !value.is_string());
+    if mode != UpdateDetection::Content && date_field.is_none() && !date_field_is_faulty {
+        section.fault("update_detection", "needs a `date_field`; use `content` for a table without one");
+    }
+    mode
+}
+
+fn columns(section: &Section<'_>) -> BTreeMap<String, ColumnType> {
+    let Some(columns) = section.map("columns") else { return BTreeMap::new() };
+    let typed = columns.keys().filter_map(|column| Some((column.to_owned(), column_type(&columns, column)?)));
+    typed.collect()
+}
+
+fn column_type(columns: &Section<'_>, column: &str) -> Option<ColumnType> {
+    if !columns.has(column) {
+        columns.fault(column, "must be a column type, not null");
+    }
+    columns
+        .raw_text(column)?
+        .parse()
+        .map_err(|is_wrong: String| columns.fault(column, format!("is wrong: {is_wrong}")))
+        .ok()
+}
+
+fn max_deleted_fraction(section: &Section<'_>) -> f64 {
+    let fraction = section.number("max_deleted_fraction").unwrap_or(DEFAULT_MAX_DELETED_FRACTION);
+    if !(0.0..=1.0).contains(&fraction) {
+        section.fault("max_deleted_fraction", format!("is {fraction}: it must be a share from 0 to 1"));
+    }
+    fraction
+}

@@ -6,11 +6,15 @@ pub mod config;
 pub mod diff;
 pub mod error;
 pub mod lake;
+pub mod pipeline;
 pub mod position;
+pub mod report;
 pub mod secrets;
 pub mod source;
 pub mod table;
+pub mod telemetry;
 pub mod trigger;
+pub mod verify;
 pub mod workspace;
 
 pub use error::{Error, Kind, Result};

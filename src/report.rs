@@ -132,7 +132,9 @@ impl Report {
     pub fn status_of(tables: &[TableReport]) -> RunStatus {
         let any = |status| tables.iter().any(|table| table.status == status);
         match () {
-            () if !tables.is_empty() && tables.iter().all(|table| table.status == TableStatus::Failed) => RunStatus::Failed,
+            () if !tables.is_empty() && tables.iter().all(|table| table.status == TableStatus::Failed) => {
+                RunStatus::Failed
+            }
             () if any(TableStatus::Failed) || any(TableStatus::Busy) => RunStatus::Partial,
             () if any(TableStatus::Changed) => RunStatus::Changed,
             () => RunStatus::Unchanged,
@@ -146,7 +148,8 @@ impl Report {
 
     /// The process exit code: the most serious of the failed tables' codes, 3 where something is left to be done, else 0.
     pub fn exit_code(&self) -> u8 {
-        let failures: Vec<Kind> = self.tables.iter().filter_map(|table| table.error.as_ref()).map(Error::kind).collect();
+        let failures: Vec<Kind> =
+            self.tables.iter().filter_map(|table| table.error.as_ref()).map(Error::kind).collect();
         let has = |code| failures.iter().any(|kind| kind.exit_code() == code);
         let unfinished = |table: &TableReport| matches!(table.status, TableStatus::Busy | TableStatus::NotReady);
         match () {

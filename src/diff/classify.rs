@@ -151,8 +151,8 @@ impl<'a> Diff<'a> {
     }
 
     fn compare(&mut self, slot: usize, prints: &Prints, own: &Prints, row: usize) -> Verdict {
-        let differs = prints.contents[row] != self.index.contents[slot];
-        let later = own.orders.exceeds(row, &self.index.orders, slot);
+        let differs = prints.contents[row] != self.index.content(slot);
+        let later = self.index.precedes(slot, &own.orders, row);
         let updated = match self.rules.update_detection {
             UpdateDetection::Date => later,
             UpdateDetection::Content => differs,

@@ -124,6 +124,16 @@ impl Index {
         after.checked_sub(1).map_or(0, |file| self.files[file].1)
     }
 
+    /// The content's fingerprint of the row of `slot`.
+    pub fn content(&self, slot: usize) -> u64 {
+        self.contents[slot]
+    }
+
+    /// Whether the date of the row of `slot` is smaller than value `row` of `orders`.
+    pub fn precedes(&self, slot: usize, orders: &Orders, row: usize) -> bool {
+        orders.exceeds(row, &self.orders, slot)
+    }
+
     /// How many rows the snapshot has.
     pub fn rows(&self) -> u64 {
         self.table.len() as u64

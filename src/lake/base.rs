@@ -37,6 +37,21 @@ impl BaseOutline {
             expect_table(footer, table, &layout::full_load(table))?;
         }
         let as_of = full_load.as_ref().map(|(footer, _)| footer.run_at);
+        Self::list(store, table, full_load, as_of).await
+    }
+
+    /// Reads the outline of the whole log, whatever the full load includes of it.
+    pub async fn read_all(store: &dyn ObjectStore, table: &TableName) -> Result<Self> {
+        let full_load = read_footer(store, &layout::full_load(table)).await?;
+        Self::list(store, table, full_load, None).await
+    }
+
+    async fn list(
+        store: &dyn ObjectStore,
+        table: &TableName,
+        full_load: Option<(Footer, ETag)>,
+        as_of: Option<RunTime>,
+    ) -> Result<Self> {
         let after = as_of.map(|as_of| layout::cdc(table, as_of));
         let listed = store.list(&layout::cdc_prefix(table), after.as_deref()).await?;
         let mut log = Vec::new();
@@ -52,6 +67,13 @@ impl BaseOutline {
     /// The CDC objects that hold changes.
     pub fn changes(&self) -> impl Iterator<Item = &(String, Footer)> {
         self.log.iter().filter(|(_, footer)| footer.kind == FileKind::Cdc)
+    }
+
+    /// The part of the log up to a run, without the full load.
+    #[must_use]
+    pub fn up_to(&self, run_at: RunTime) -> Self {
+        let log = self.log.iter().filter(|(_, footer)| footer.run_at <= run_at).cloned().collect();
+        Self { full_load: None, log, last: self.last }
     }
 
     /// The footer of the newest state, that of the last change or else of the full load.
@@ -104,11 +126,29 @@ impl Base {
             }
             files.push(ParquetFile::open(&key, payload)?);
         }
+        files.extend(Self::fetch_log(store, outline, workspace).await?.files);
+        Ok(Self { files })
+    }
+
+    /// Fetches the CDC objects of `outline` only.
+    pub async fn fetch_log(store: &dyn ObjectStore, outline: &BaseOutline, workspace: &Workspace) -> Result<Self> {
+        let mut files = Vec::new();
         for (key, _) in outline.changes() {
             let (payload, _) = fetch(store, key, workspace).await?.ok_or_else(|| vanished(key))?;
             files.push(ParquetFile::open(key, payload)?);
         }
         Ok(Self { files })
+    }
+
+    /// Fetches the full load only.
+    pub async fn fetch_full_load(
+        store: &dyn ObjectStore,
+        table: &TableName,
+        workspace: &Workspace,
+    ) -> Result<ParquetFile> {
+        let key = layout::full_load(table);
+        let (payload, _) = fetch(store, &key, workspace).await?.ok_or_else(|| vanished(&key))?;
+        ParquetFile::open(&key, payload)
     }
 
     /// Takes files that are already at hand: at most one full load, first, then CDC objects, oldest first.

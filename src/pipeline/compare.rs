@@ -3,6 +3,7 @@
 //! Pure work on local files, for a blocking thread: nothing is stored here, so it may fail or be abandoned anywhere.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow::array::{ArrayRef, RecordBatch, StringArray, UInt32Array};
 use hashbrown::HashMap;
@@ -11,15 +12,16 @@ use super::schema;
 use crate::diff::{Counts, Diff, Fault, Operation, PrintPlan, Prints, Rules, SetHash, Verdict};
 use crate::error::{Error, Result};
 use crate::lake::base::{Base, take};
-use crate::lake::with_op;
 use crate::lake::footer::{FileKind, Footer};
 use crate::lake::layout::RunTime;
 use crate::lake::parquet::ParquetWriter;
 use crate::lake::store::Payload;
+use crate::lake::with_op;
 use crate::position::Position;
 use crate::table::{
     ColumnType, OnDuplicateKey, PassError, Rows, SchemaChange, TableFile, TableSchema, TableSpec, empty_table, widen,
 };
+use crate::trigger::Deadline;
 use crate::workspace::Workspace;
 
 /// How often a pass may begin again: once for the encoding, once for the types.
@@ -35,6 +37,7 @@ pub(super) struct Job {
     pub(super) approve_deletes: bool,
     pub(super) workspace: Workspace,
     pub(super) progress: Box<dyn Fn(u64) + Send + Sync>,
+    pub(super) deadline: Deadline,
 }
 
 /// What the footers say of the run.
@@ -93,6 +96,7 @@ fn pass(job: &Job, schema: &TableSchema) -> Result<Comparison, PassError> {
     let mut output = Output::create(job, schema)?;
     job.file.read(spec, schema, &mut |rows| {
         (job.progress)(rows.lines.len() as u64);
+        in_time(job)?;
         let (own, older) = plans.prints(&rows.batch)?;
         let verdicts = diff.classify(&own, &older, &rows.lines);
         output.write(&rows, &verdicts, &plans.own)
@@ -101,6 +105,11 @@ fn pass(job: &Job, schema: &TableSchema) -> Result<Comparison, PassError> {
     job.base.rows(&diff.deleted(), &mut |number, batch| output.write_deleted(&batch, schema, &plans.base[number]))?;
     prove(job, &diff, output.written)?;
     Ok(output.finish(job, schema, diff.counts(), diff.new_set())?)
+}
+
+/// Nothing is lost by stopping here.
+fn in_time(job: &Job) -> Result<()> {
+    if job.deadline.allows(Duration::from_millis(1)) { Ok(()) } else { Err(super::out_of_time()) }
 }
 
 /// How rows of the new snapshot, and those of each schema of the base, are fingerprinted.
@@ -160,7 +169,12 @@ impl<'a> Output<'a> {
 
     fn write(&mut self, rows: &Rows, verdicts: &[Verdict], plan: &PrintPlan) -> Result<()> {
         let pick = |wanted: &dyn Fn(Verdict) -> bool| -> UInt32Array {
-            (0..).zip(verdicts).filter(|(_, verdict)| wanted(**verdict)).map(|(row, _)| row).collect::<Vec<u32>>().into()
+            (0..)
+                .zip(verdicts)
+                .filter(|(_, verdict)| wanted(**verdict))
+                .map(|(row, _)| row)
+                .collect::<Vec<u32>>()
+                .into()
         };
         if verdicts.contains(&Verdict::Dropped) {
             self.full_load.write(&take(&rows.batch, &pick(&|verdict| verdict != Verdict::Dropped))?)?;
@@ -233,7 +247,13 @@ impl<'a> Output<'a> {
 }
 
 /// Refuses keys that the policy does not allow, and snapshots that look like a loss rather than a change.
-fn guard(job: &Job, schema: &TableSchema, diff: &Diff<'_>, plan: &PrintPlan, rows_before: u64) -> Result<(), PassError> {
+fn guard(
+    job: &Job,
+    schema: &TableSchema,
+    diff: &Diff<'_>,
+    plan: &PrintPlan,
+    rows_before: u64,
+) -> Result<(), PassError> {
     let (faults, first) = diff.faults();
     if faults > 0 {
         return Err(bad_keys(job, schema, plan, faults, first)?.into());
@@ -249,7 +269,8 @@ fn guard(job: &Job, schema: &TableSchema, diff: &Diff<'_>, plan: &PrintPlan, row
     #[expect(clippy::cast_precision_loss, reason = "a share of rows need not be exact")]
     let share = counts.deleted as f64 / (rows_before.max(1)) as f64;
     if share > job.spec.max_deleted_fraction {
-        let message = format!("table `{name}`: {} of {rows_before} rows are gone from `{}`", counts.deleted, job.file.name());
+        let message =
+            format!("table `{name}`: {} of {rows_before} rows are gone from `{}`", counts.deleted, job.file.name());
         return Err(Error::data("MassDelete", message)
             .hint(format!(
                 "if that is right, run once with `approve_deletes`, or raise `max_deleted_fraction` of the table (now {})",
@@ -260,21 +281,37 @@ fn guard(job: &Job, schema: &TableSchema, diff: &Diff<'_>, plan: &PrintPlan, row
     Ok(())
 }
 
-fn bad_keys(job: &Job, schema: &TableSchema, plan: &PrintPlan, faults: u64, first: &[Fault]) -> Result<Error, PassError> {
+fn bad_keys(
+    job: &Job,
+    schema: &TableSchema,
+    plan: &PrintPlan,
+    faults: u64,
+    first: &[Fault],
+) -> Result<Error, PassError> {
     let (file, key) = (job.file.name(), job.spec.pk.join("`, `"));
     let hint = "repair the source, choose another `pk`, or set the table's `on_duplicate_key` to first or last";
     if let Some(null) = first.iter().find(|fault| fault.null) {
-        return Ok(Error::data("NullKey", format!("`{file}` line {}: the key `{key}` is null ({faults} bad keys in all)", null.line)).hint(hint));
+        return Ok(Error::data(
+            "NullKey",
+            format!("`{file}` line {}: the key `{key}` is null ({faults} bad keys in all)", null.line),
+        )
+        .hint(hint));
     }
     let earlier = first_lines(job, schema, plan, first)?;
-    let pair = |fault: &Fault| format!("lines {} and {}", earlier.get(&fault.key).copied().unwrap_or_default(), fault.line);
+    let pair =
+        |fault: &Fault| format!("lines {} and {}", earlier.get(&fault.key).copied().unwrap_or_default(), fault.line);
     let pairs: Vec<String> = first.iter().map(pair).collect();
     let message = format!("`{file}`: {faults} rows repeat a key `{key}`, the first on {}", pairs.join(", "));
     Ok(Error::data("DuplicateKeys", message).hint(hint))
 }
 
 /// The line on which each of the keys occurs first.
-fn first_lines(job: &Job, schema: &TableSchema, plan: &PrintPlan, faults: &[Fault]) -> Result<HashMap<u128, u64>, PassError> {
+fn first_lines(
+    job: &Job,
+    schema: &TableSchema,
+    plan: &PrintPlan,
+    faults: &[Fault],
+) -> Result<HashMap<u128, u64>, PassError> {
     let mut lines = HashMap::new();
     job.file.read(&job.spec, schema, &mut |rows| {
         for (key, line) in plan.prints(&rows.batch)?.keys.into_iter().zip(rows.lines) {
@@ -295,8 +332,11 @@ fn prove(job: &Job, diff: &Diff<'_>, written: Written) -> Result<()> {
     if expected == diff.new_set() && written.deleted == counts.deleted {
         return Ok(());
     }
-    Err(Error::internal("ProofFailed", format!("table `{}`: the previous rows plus the changes are not the new rows", job.spec.name))
-        .hint("nothing was published; keep the snapshot and report this as a fault of the program"))
+    Err(Error::internal(
+        "ProofFailed",
+        format!("table `{}`: the previous rows plus the changes are not the new rows", job.spec.name),
+    )
+    .hint("nothing was published; keep the snapshot and report this as a fault of the program"))
 }
 
 fn warnings(spec: &TableSpec, schema: &TableSchema, counts: Counts) -> Vec<String> {
@@ -309,7 +349,9 @@ fn warnings(spec: &TableSpec, schema: &TableSchema, counts: Counts) -> Vec<Strin
             ));
         }
         if schema.column_type(date_field) == Some(ColumnType::String) {
-            warnings.push(format!("`{date_field}` is text and is compared as text: dates like 31/12/2024 do not sort by time"));
+            warnings.push(format!(
+                "`{date_field}` is text and is compared as text: dates like 31/12/2024 do not sort by time"
+            ));
         }
     }
     if counts.dropped > 0 {

@@ -44,15 +44,22 @@ fn allowed(spec: &TableSpec, stored: Option<&TableSchema>, schema: TableSchema) 
     let changes = schema.changes_since(stored);
     if spec.schema == SchemaPolicy::Freeze && !changes.is_empty() {
         let list: Vec<String> = changes.iter().map(ToString::to_string).collect();
-        return Err(Error::data("SchemaFrozen", format!("table `{}`: the source's columns changed: {}", spec.name, list.join("; ")))
-            .hint("set the table's `schema` to evolve to follow the source, or repair the source"));
+        return Err(Error::data(
+            "SchemaFrozen",
+            format!("table `{}`: the source's columns changed: {}", spec.name, list.join("; ")),
+        )
+        .hint("set the table's `schema` to evolve to follow the source, or repair the source"));
     }
     for old in &stored.columns {
         let new = schema.column_type(&old.name).unwrap_or(old.column_type);
         if old.column_type.join(new) != new {
-            let message = format!("table `{}`: column `{}` is stored as {} and cannot become {new}", spec.name, old.name, old.column_type);
-            return Err(Error::config("SchemaNarrowed", message)
-                .hint("types only widen: take the column out of `columns`, or give the table a new `name` to begin afresh"));
+            let message = format!(
+                "table `{}`: column `{}` is stored as {} and cannot become {new}",
+                spec.name, old.name, old.column_type
+            );
+            return Err(Error::config("SchemaNarrowed", message).hint(
+                "types only widen: take the column out of `columns`, or give the table a new `name` to begin afresh",
+            ));
         }
     }
     Ok(schema)

@@ -11,12 +11,12 @@ use crate::error::Error;
 pub struct Limits {
     /// At most so many bytes.
     pub max_uncompressed_bytes: u64,
-    /// At most so many times the compressed size, once [`RATIO_APPLIES_FROM`] bytes are out.
+    /// At most so many times the compressed size, once 64 MiB are out.
     pub max_compression_ratio: u64,
 }
 
 /// Small members may have any ratio.
-pub const RATIO_APPLIES_FROM: u64 = 64 * 1024 * 1024;
+const RATIO_APPLIES_FROM: u64 = 64 * 1024 * 1024;
 
 impl Default for Limits {
     fn default() -> Self {

@@ -1,7 +1,99 @@
-//! Sources: where a snapshot comes from. Both jobs end in the same value, so that the rest of the program is one.
+//! Sources: where a snapshot comes from. They are a closed set, and all end in the same value, an [`Archive`].
 
 pub mod archive;
 mod inflate;
 pub mod kaggle;
 
+use std::path::Path;
+use std::sync::Arc;
+
+use self::archive::Archive;
 pub use self::inflate::Limits;
+use self::kaggle::{Dataset, Kaggle};
+use crate::error::{Error, Result};
+use crate::position::Position;
+use crate::trigger::Deadline;
+use crate::workspace::Workspace;
+
+/// Receives the bytes so far and, where it is known, their number in all.
+pub type DownloadProgress<'a> = &'a (dyn Fn(u64, Option<u64>) + Send + Sync);
+
+/// A source of snapshots.
+#[derive(Clone, Debug)]
+pub enum Source {
+    /// A dataset of Kaggle.
+    Kaggle {
+        /// The client, shared by all runs of a container.
+        client: Arc<Kaggle>,
+        /// The dataset.
+        dataset: Dataset,
+        /// What an archive may unpack to.
+        limits: Limits,
+    },
+    /// Files that are at hand already.
+    Local {
+        /// Where they are, as the user wrote it.
+        name: String,
+        /// The files.
+        archive: Archive,
+        /// Their digest.
+        position: Position,
+    },
+}
+
+impl Source {
+    /// A zip archive or a folder of this machine. Reads all of it once, for its digest.
+    pub fn local(path: &Path, limits: Limits) -> Result<Self> {
+        let archive = Archive::open(path, limits)?;
+        let position = archive.digest()?;
+        Ok(Self::Local { name: path.display().to_string(), archive, position })
+    }
+
+    /// `kaggle` or `local`.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Kaggle { .. } => "kaggle",
+            Self::Local { .. } => "local",
+        }
+    }
+
+    /// The dataset, or where the files are.
+    pub fn name(&self) -> String {
+        match self {
+            Self::Kaggle { dataset, .. } => dataset.to_string(),
+            Self::Local { name, .. } => name.clone(),
+        }
+    }
+
+    /// The newest position. Costs one API call.
+    pub async fn position(&self, deadline: Deadline) -> Result<Position> {
+        match self {
+            Self::Kaggle { client, dataset, .. } => {
+                Ok(Position::Version(client.current_version(dataset, deadline).await?))
+            }
+            Self::Local { position, .. } => Ok(position.clone()),
+        }
+    }
+
+    /// The snapshot at `position`, in the work folder.
+    pub async fn snapshot(
+        &self,
+        position: &Position,
+        workspace: &Workspace,
+        deadline: Deadline,
+        progress: DownloadProgress<'_>,
+    ) -> Result<Archive> {
+        match (self, position) {
+            (Self::Kaggle { client, dataset, limits }, Position::Version(version)) => {
+                let download = client.download(dataset, *version, workspace.path(), deadline, progress).await?;
+                Archive::open(&download.path, *limits)
+            }
+            (Self::Local { archive, position: here, .. }, wanted) if here == wanted => Ok(archive.clone()),
+            _ => Err(Error::conflict(
+                "OtherData",
+                "an earlier attempt of this run worked on other data than are here now",
+            )
+            .hint("run again with a new run time once its claim has expired")),
+        }
+    }
+}

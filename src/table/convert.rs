@@ -8,7 +8,8 @@ use crate::error::{Error, Result};
 
 /// The columns of `batch` in the types and order of `schema`; columns that it lacks are null, others are left out.
 pub fn widen(batch: &RecordBatch, schema: &TableSchema) -> Result<RecordBatch> {
-    let failed = |error| Error::internal("CannotWiden", "rows of the lake do not fit their own wider schema").caused_by(error);
+    let failed =
+        |error| Error::internal("CannotWiden", "rows of the lake do not fit their own wider schema").caused_by(error);
     let column = |column: &Column| match batch.column_by_name(&column.name) {
         Some(array) => cast(array, &column.column_type.arrow()).map_err(failed),
         None => Ok(new_null_array(&column.column_type.arrow(), batch.num_rows())),

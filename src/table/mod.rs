@@ -14,9 +14,9 @@ mod text;
 mod types;
 
 pub(crate) use self::cell::{MAX_EXACT_INT, Reading};
+pub use self::convert::widen;
 pub(crate) use self::file::empty as empty_table;
 pub use self::file::{BATCH_ROWS, CsvFile, Opener, PassError, Rows};
-pub use self::convert::widen;
 pub use self::header::OP_COLUMN;
 pub use self::parquet_file::ParquetTable;
 pub use self::schema::{Column, SchemaChange, TableSchema};

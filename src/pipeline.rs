@@ -1,0 +1,218 @@
+//! The program: what a run does, in the order in which it does it.
+
+mod compare;
+mod schema;
+mod table;
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use chrono::TimeDelta;
+use futures_util::future::join_all;
+use tokio::sync::Mutex;
+
+use crate::error::{Error, Result};
+use crate::lake::commit::{Runner, StateVersion, TableLog};
+use crate::lake::layout::{self, RunTime};
+use crate::lake::store::{Condition, ObjectStore, Payload, Put};
+use crate::position::Position;
+use crate::report::{Report, SourceReport, TableReport, TableStatus};
+use crate::source::Source;
+use crate::source::archive::Archive;
+use crate::table::TableSpec;
+use crate::telemetry;
+use crate::trigger::Request;
+use crate::workspace::Workspace;
+
+/// How long a claim holds where the run itself has no deadline.
+const CLAIM_TIME: Duration = Duration::from_secs(15 * 60);
+
+/// Beyond the deadline a process may live on a little: its claim holds as long.
+const CLAIM_MARGIN: Duration = Duration::from_secs(60);
+
+/// Told how a run gets on.
+pub trait Progress: Send + Sync {
+    /// Bytes downloaded so far, and how many there are in all where that is known.
+    fn download(&self, done: u64, total: Option<u64>);
+
+    /// A counter for the rows of a table, called with how many more were read.
+    fn rows(&self, table: &str) -> Box<dyn Fn(u64) + Send + Sync>;
+}
+
+/// Nobody is watching.
+#[derive(Clone, Copy, Debug)]
+pub struct Unwatched;
+
+impl Progress for Unwatched {
+    fn download(&self, _done: u64, _total: Option<u64>) {}
+
+    fn rows(&self, _table: &str) -> Box<dyn Fn(u64) + Send + Sync> {
+        Box::new(|_| {})
+    }
+}
+
+/// Brings the tables of the lake in `store` to the newest snapshot of `source`.
+///
+/// Faults of single tables are part of the report. An error is what keeps every table from being done: the configuration,
+/// the credentials, the source.
+pub async fn run(
+    request: &Request,
+    tables: &[TableSpec],
+    source: &Source,
+    store: &dyn ObjectStore,
+    temporary: &Path,
+    progress: &dyn Progress,
+) -> Result<Report> {
+    let started = Instant::now();
+    let tables = request.select(tables)?;
+    let position = match source.position(request.deadline).await {
+        Err(error) if is_not_ready(&error) => return Ok(not_ready(request, source, &tables, &error, started)),
+        position => position?,
+    };
+    let workspace = Workspace::create(temporary)?;
+    let run = Run {
+        request,
+        source,
+        store,
+        progress,
+        position,
+        workspace,
+        runner: runner(request),
+        snapshots: Mutex::default(),
+    };
+    let states = join_all(tables.iter().map(|spec| run.state(spec))).await;
+    if states.iter().flatten().any(|state| run.is_behind(state)) {
+        match run.snapshot(&run.position).await {
+            Err(error) if is_not_ready(&error) => return Ok(not_ready(request, source, &tables, &error, started)),
+            snapshot => drop(snapshot?),
+        }
+    }
+    let mut reports = Vec::with_capacity(tables.len());
+    for (spec, state) in tables.into_iter().zip(states) {
+        reports.push(table::run(&run, spec, state).await);
+    }
+    let report = report(request, source, Some(run.position.clone()), reports, started);
+    run.keep(&report).await;
+    Ok(report)
+}
+
+/// What the steps of one run share.
+struct Run<'a> {
+    request: &'a Request,
+    source: &'a Source,
+    store: &'a dyn ObjectStore,
+    progress: &'a dyn Progress,
+    position: Position,
+    workspace: Workspace,
+    runner: Runner,
+    snapshots: Mutex<HashMap<Position, Archive>>,
+}
+
+impl Run<'_> {
+    async fn state(&self, spec: &TableSpec) -> Result<StateVersion> {
+        TableLog::new(self.store, &spec.name, &self.runner).read_state().await
+    }
+
+    /// Whether the table needs the newest snapshot.
+    fn is_behind(&self, state: &StateVersion) -> bool {
+        let at = state.state.head.as_ref().and_then(|head| head.position.as_ref());
+        self.request.force || state.state.pending.is_some() || at != Some(&self.position)
+    }
+
+    /// The snapshot at `position`, fetched once.
+    async fn snapshot(&self, position: &Position) -> Result<Archive> {
+        let mut snapshots = self.snapshots.lock().await;
+        if let Some(archive) = snapshots.get(position) {
+            return Ok(archive.clone());
+        }
+        let progress = |done, total| self.progress.download(done, total);
+        let archive = self.source.snapshot(position, &self.workspace, self.request.deadline, &progress).await?;
+        snapshots.insert(position.clone(), archive.clone());
+        Ok(archive)
+    }
+
+    /// Refuses to begin what cannot be finished before the deadline.
+    fn require_time(&self, needed: Duration) -> Result<()> {
+        if self.request.deadline.allows(needed) { Ok(()) } else { Err(out_of_time()) }
+    }
+
+    /// Breaks off at the deadline. What was begun is completed, or undone, by the next run.
+    async fn within_deadline<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        match self.request.deadline.remaining() {
+            None => work.await,
+            Some(left) => tokio::time::timeout(left, work).await.map_err(|_| out_of_time())?,
+        }
+    }
+
+    /// Keeps the report of a run that wrote something. The data are safe already, so a fault here is only a warning.
+    async fn keep(&self, report: &Report) {
+        if !report.published() {
+            return;
+        }
+        if let Err(error) = self.write_report(report).await {
+            tracing::warn!(error = %error.chain(), "the run's report could not be kept in the lake");
+        }
+    }
+
+    /// Creates the report under the run's time, or under the next free second where a retry finds that taken.
+    async fn write_report(&self, report: &Report) -> Result<()> {
+        let bytes = serde_json::to_vec_pretty(report)
+            .map_err(|error| Error::internal("ReportUnwritable", "cannot write the report").caused_by(error))?;
+        let payload = Payload::Memory(Bytes::from(bytes));
+        let mut run_at = report.run_at;
+        while self.store.put(&layout::run(run_at), &payload, &Condition::Absent).await? == Put::Refused {
+            run_at = run_at.next();
+        }
+        Ok(())
+    }
+}
+
+pub(crate) fn out_of_time() -> Error {
+    Error::transient("OutOfTime", "the run's time is up")
+        .hint("the next run does what is left; give the function a longer timeout or more memory if this repeats")
+}
+
+fn runner(request: &Request) -> Runner {
+    let holds = request.deadline.remaining().map_or(CLAIM_TIME, |left| left + CLAIM_MARGIN);
+    Runner {
+        owner: request.identity.clone(),
+        run_at: RunTime::new(request.run_at),
+        now: request.now,
+        expires: request.now + TimeDelta::from_std(holds).unwrap_or(TimeDelta::hours(1)),
+    }
+}
+
+fn is_not_ready(error: &Error) -> bool {
+    error.code() == "VersionNotReady"
+}
+
+/// A new version whose archive is not there yet is an outcome, not a failure: the next run finds it.
+fn not_ready(request: &Request, source: &Source, tables: &[&TableSpec], error: &Error, started: Instant) -> Report {
+    tracing::warn!(error = %error.chain(), "the source is not ready");
+    let waiting = |spec: &&TableSpec| TableReport {
+        warnings: vec![error.chain()],
+        ..TableReport::new(spec.name.as_str(), TableStatus::NotReady)
+    };
+    report(request, source, None, tables.iter().map(waiting).collect(), started)
+}
+
+fn report(
+    request: &Request,
+    source: &Source,
+    position: Option<Position>,
+    tables: Vec<TableReport>,
+    started: Instant,
+) -> Report {
+    Report {
+        run_at: RunTime::new(request.run_at),
+        source: SourceReport { kind: source.kind(), name: source.name(), position },
+        status: Report::status_of(&tables),
+        dry_run: request.dry_run,
+        tables,
+        elapsed_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+        peak_rss_bytes: telemetry::peak_rss_bytes(),
+    }
+}

@@ -1,0 +1,103 @@
+//! Kaggle's credentials in AWS Secrets Manager.
+
+use std::time::Duration;
+
+use aws_config::SdkConfig;
+use aws_config::retry::RetryConfig;
+use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_sdk_secretsmanager::Client;
+use aws_sdk_secretsmanager::config::Builder;
+use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_secretsmanager::operation::get_secret_value::{GetSecretValueError, GetSecretValueOutput};
+
+use super::KaggleCredentials;
+use super::format::{malformed, parse};
+use crate::error::{Error, Result};
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
+/// All attempts together, with the waits between them.
+const OPERATION_TIMEOUT: Duration = Duration::from_secs(20);
+const ATTEMPTS: u32 = 4;
+/// The longest wait before the second attempt; it doubles with each further one.
+const INITIAL_BACKOFF: Duration = Duration::from_millis(200);
+
+/// Codes of answers that no repetition changes: a permission, or a signature with the wrong or an old key.
+const DENIED: [&str; 9] = [
+    "AccessDenied",
+    "AccessDeniedException",
+    "DecryptionFailure",
+    "ExpiredTokenException",
+    "IncompleteSignatureException",
+    "InvalidClientTokenId",
+    "InvalidSignatureException",
+    "MissingAuthenticationTokenException",
+    "UnrecognizedClientException",
+];
+
+/// A client with the settings of `sdk`, and with time-outs and retries that end well before a run's deadline.
+pub fn client(sdk: &SdkConfig) -> Client {
+    let time_outs = TimeoutConfig::builder()
+        .connect_timeout(CONNECT_TIMEOUT)
+        .operation_attempt_timeout(ATTEMPT_TIMEOUT)
+        .operation_timeout(OPERATION_TIMEOUT)
+        .build();
+    let config = Builder::from(sdk)
+        .timeout_config(time_outs)
+        .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS).with_initial_backoff(INITIAL_BACKOFF))
+        // An answer of a few hundred bytes cannot stall for longer than the attempt's time-out allows.
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
+    Client::from_conf(config.build())
+}
+
+/// The credentials in the current version of the secret `id` (a name or an ARN).
+pub(super) async fn kaggle(client: &Client, id: &str) -> Result<KaggleCredentials> {
+    let answer = client.get_secret_value().secret_id(id).send().await.map_err(|error| failure(id, error))?;
+    let place = format!("the secret {id}");
+    let text = text_of(&answer).ok_or_else(|| malformed(&place, "holds no text"))?;
+    parse(text, &place)
+}
+
+fn text_of(answer: &GetSecretValueOutput) -> Option<&str> {
+    let binary = || std::str::from_utf8(answer.secret_binary()?.as_ref()).ok();
+    answer.secret_string().or_else(binary)
+}
+
+fn failure(id: &str, error: SdkError<GetSecretValueError>) -> Error {
+    let outcome = match &error {
+        SdkError::ServiceError(answer) => refusal(id, answer.err().code().unwrap_or_default()),
+        SdkError::ConstructionFailure(_) => not_configured(id),
+        // The connector's own faults have a kind; what has none went wrong before anything was sent.
+        SdkError::DispatchFailure(failure) if failure.is_other() && failure.as_other().is_none() => not_configured(id),
+        _ => unavailable(id),
+    };
+    // An answer that could not be read may have held the secret: its error is dropped.
+    if matches!(error, SdkError::ResponseError(_)) { outcome } else { outcome.caused_by(error) }
+}
+
+fn refusal(id: &str, code: &str) -> Error {
+    match code {
+        "ResourceNotFoundException" => Error::config("SecretNotFound", format!("there is no secret {id}"))
+            .hint("check KAGGLE_SECRET_ID, the region and the account; a secret needs a current version"),
+        "InvalidRequestException" | "InvalidParameterException" | "ValidationException" => {
+            Error::config("SecretNotFound", format!("the secret {id} cannot be asked for"))
+                .hint("check KAGGLE_SECRET_ID, and that the secret is not scheduled for deletion")
+        }
+        code if DENIED.contains(&code) => Error::config("SecretDenied", format!("reading the secret {id} is denied"))
+            .hint(
+                "allow secretsmanager:GetSecretValue on its ARN, and kms:Decrypt on its key if it has one of its own",
+            ),
+        _ => unavailable(id),
+    }
+}
+
+fn not_configured(id: &str) -> Error {
+    Error::config("AwsNotConfigured", format!("the secret {id} cannot be asked for: AWS is not configured"))
+        .hint("give a region (AWS_REGION) and credentials (AWS_PROFILE, or AWS_ACCESS_KEY_ID with its secret key)")
+}
+
+fn unavailable(id: &str) -> Error {
+    Error::transient("SecretUnavailable", format!("Secrets Manager did not give the secret {id}"))
+        .hint("try again; if it stays so, check the network path to Secrets Manager (a VPC needs an endpoint or a NAT)")
+}

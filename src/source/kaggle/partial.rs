@@ -185,3 +185,73 @@ impl Drop for Partial {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn head(etag: Option<&str>, length: Option<u64>, range: Option<(u64, u64, u64)>) -> Head {
+        let range = range.map(|(first, last, total)| ContentRange { first, last, total });
+        Head { etag: etag.map(str::to_owned), length, range, offered: Offered::default() }
+    }
+
+    async fn partial(into: &Path, etag: &str, total: Option<u64>) -> Partial {
+        let mut partial = Partial::create(into, &"owner/slug".parse().unwrap(), 1).await.unwrap();
+        partial.restart(head(Some(etag), total, None)).await.unwrap();
+        partial.append(b"PK\x03\x04").await.unwrap();
+        partial
+    }
+
+    #[tokio::test]
+    async fn only_the_missing_bytes_of_the_same_object_are_accepted() {
+        let folder = tempfile::tempdir().unwrap();
+        let cases = [
+            (head(Some("\"a\""), Some(6), Some((4, 9, 10))), true),
+            (head(None, None, Some((4, 9, 10))), true),
+            (head(Some("\"b\""), Some(6), Some((4, 9, 10))), false),
+            (head(Some("W/\"a\""), Some(6), Some((4, 9, 10))), false),
+            (head(Some("\"a\""), Some(7), Some((4, 9, 10))), false),
+            (head(Some("\"a\""), None, Some((4, 8, 10))), false),
+            (head(Some("\"a\""), None, Some((3, 9, 10))), false),
+            (head(Some("\"a\""), None, Some((4, 10, 11))), false),
+            (head(Some("\"a\""), Some(6), None), false),
+        ];
+        for (head, expected) in cases {
+            let mut partial = partial(folder.path(), "\"a\"", Some(10)).await;
+            assert_eq!(partial.accept(&head), expected, "{head:?}");
+        }
+        let mut weak = partial(folder.path(), "W/\"a\"", Some(10)).await;
+        assert!(!weak.accept(&head(None, None, Some((4, 9, 10)))));
+    }
+
+    #[tokio::test]
+    async fn an_unknown_length_is_learnt_from_the_part() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut partial = partial(folder.path(), "\"a\"", None).await;
+        assert!(partial.accept(&head(None, None, Some((4, 9, 10)))));
+        assert_eq!(partial.total(), Some(10));
+        assert!(partial.is_short());
+    }
+
+    #[tokio::test]
+    async fn bytes_that_cannot_belong_to_the_archive_do_not_fit() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut partial = partial(folder.path(), "\"a\"", Some(10)).await;
+        assert_eq!(partial.fits(b"123456"), Ok(()));
+        assert_eq!(partial.fits(b"1234567"), Err(Misfit::TooLong));
+        partial.discard().await.unwrap();
+        assert_eq!(partial.fits(b"<html>"), Err(Misfit::NoZip));
+        partial.append(b"P").await.unwrap();
+        assert_eq!((partial.fits(b"K"), partial.fits(b"X")), (Ok(()), Err(Misfit::NoZip)));
+    }
+
+    #[tokio::test]
+    async fn a_dropped_partial_leaves_no_file_and_a_kept_one_only_the_archive() {
+        let folder = tempfile::tempdir().unwrap();
+        drop(partial(folder.path(), "\"a\"", None).await);
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+        let archive = partial(folder.path(), "\"a\"", None).await.keep().await.unwrap();
+        assert_eq!(std::fs::read(&archive.path).unwrap(), b"PK\x03\x04");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+}

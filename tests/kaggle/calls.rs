@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use cdc_to_s3::config::{Environment, KAGGLE_API_TOKEN};
 use cdc_to_s3::error::Kind;
 
 use super::*;
@@ -50,12 +51,22 @@ async fn each_kind_of_credentials_is_sent_in_its_form_and_anonymous_sends_none()
     }
 }
 
+/// Credentials that were `old` when they were read, and have been replaced by `new` since.
+async fn rotated(rig: &Rig, old: &str, new: &str) -> CredentialCache {
+    let file = rig.folder.path().join("token");
+    std::fs::write(&file, old).unwrap();
+    let environment = Environment::from_pairs([(KAGGLE_API_TOKEN, file.to_str().unwrap())]);
+    let cache = CredentialCache::new(environment, None, || unreachable!("no secret is configured"));
+    cache.kaggle().await.unwrap();
+    std::fs::write(&file, new).unwrap();
+    cache
+}
+
 #[tokio::test]
 async fn a_401_is_tried_once_more_with_rotated_credentials() {
     let rig = Rig::new().await;
     rig.kaggle.publish(1, archive(100));
-    let credentials = CredentialCache::rotating(token("KGAT_old"), [token(TOKEN)]);
-    let client = client(&rig.kaggle.url(), credentials, settings());
+    let client = client(&rig.kaggle.url(), rotated(&rig, "KGAT_old", TOKEN).await, settings());
     for calls in [2, 3] {
         assert_eq!(client.current_version(&dataset(), Deadline::NONE).await.unwrap(), 1);
         assert_eq!(rig.kaggle.requests().len(), calls);
@@ -64,9 +75,9 @@ async fn a_401_is_tried_once_more_with_rotated_credentials() {
 
 #[tokio::test]
 async fn a_401_is_fatal_when_the_credentials_are_still_the_same_or_the_new_ones_fail_too() {
-    for (later, calls) in [(vec![], 1), (vec![token("KGAT_new")], 2)] {
+    for (later, calls) in [("KGAT_old", 1), ("KGAT_new", 2)] {
         let rig = Rig::new().await;
-        let client = client(&rig.kaggle.url(), CredentialCache::rotating(token("KGAT_old"), later), settings());
+        let client = client(&rig.kaggle.url(), rotated(&rig, "KGAT_old", later).await, settings());
         let error = client.current_version(&dataset(), Deadline::NONE).await.unwrap_err();
         assert_eq!((error.kind(), error.code()), (Kind::Config, "KaggleUnauthorized"));
         assert_eq!(rig.kaggle.requests().len(), calls);

@@ -27,6 +27,7 @@ pub use self::environment::{
 };
 pub(crate) use self::faults::Faults;
 pub use self::lake::S3Settings;
+pub(crate) use self::near::near;
 pub(crate) use self::section::Section;
 pub use self::source::SourceConfig;
 pub use self::text::{ConfigSource, ConfigText};

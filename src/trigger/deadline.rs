@@ -1,4 +1,4 @@
-//! What a run was asked to do: made once by a shell, from an event or from arguments, and passed down as a value.
+//! The time that a run has.
 
 use std::time::{Duration, Instant};
 

@@ -2,10 +2,14 @@
 //!
 //! Data flows one way: trigger → config and secrets → source → table → diff → lake (commit) → report.
 
+pub mod cli;
+pub mod clients;
 pub mod config;
 pub mod diff;
 pub mod error;
+pub mod handler;
 pub mod lake;
+mod near;
 pub mod pipeline;
 pub mod position;
 pub mod report;

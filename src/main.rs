@@ -1,3 +1,42 @@
-//! The shell.
+//! The shell: serves events where a Lambda runtime is there to send them, and is a command-line tool elsewhere.
 
-fn main() {}
+use std::process::ExitCode;
+
+use cdc_to_s3::cli;
+use cdc_to_s3::clients::Clients;
+use cdc_to_s3::config::{CDC_LOG_FORMAT, Environment, RUST_LOG};
+use cdc_to_s3::handler::Handler;
+use cdc_to_s3::telemetry::{self, LogFormat};
+use lambda_runtime::service_fn;
+
+/// Set by Lambda, and by `cargo lambda watch`.
+const RUNTIME_API: &str = "AWS_LAMBDA_RUNTIME_API";
+
+fn main() -> ExitCode {
+    let environment = environment();
+    if environment.get(RUNTIME_API).is_some() { serve(environment) } else { cli::main(environment, home()) }
+}
+
+#[tokio::main]
+async fn serve(environment: Environment) -> ExitCode {
+    let format = if environment.get(CDC_LOG_FORMAT) == Some("text") { LogFormat::Text } else { LogFormat::Json };
+    telemetry::init(format, environment.get(RUST_LOG), "info");
+    let handler = Handler::new(Clients::new(environment, home()), std::env::temp_dir());
+    let handler = &handler;
+    match lambda_runtime::run(service_fn(move |event| handler.handle(event))).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!(error = %error, "the Lambda runtime ended");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is the shell: the environment enters here")]
+fn environment() -> Environment {
+    Environment::from_pairs(std::env::vars())
+}
+
+fn home() -> Option<std::path::PathBuf> {
+    std::env::home_dir()
+}

@@ -1,4 +1,6 @@
 //! The one integration binary: see the modules for what each of them attacks.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod events;
 mod kaggle;
 mod support;

@@ -5,8 +5,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::near::near;
 use crate::error::{Error, Result};
+use crate::near::near;
 
 /// Where the configuration comes from: a path, an `s3://bucket/key` URL, or inline JSON starting with `{`.
 pub const CDC_CONFIG: &str = "CDC_CONFIG";

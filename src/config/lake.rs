@@ -49,7 +49,8 @@ pub(super) fn lake(
 fn from_environment(text: &str, faults: &Faults) -> Option<LakeUrl> {
     let lake = text.parse().ok();
     match &lake {
-        None => faults.add(CDC_LAKE, format!("is `{text}`: write s3://bucket/prefix, file:///folder or a path")),
+        // Not shown: a URL may carry credentials.
+        None => faults.add(CDC_LAKE, "must be s3://bucket/prefix, file:///folder or a path"),
         Some(LakeUrl::S3 { bucket, .. }) => {
             if let Some(is_wrong) = bucket_fault(bucket) {
                 faults.add(CDC_LAKE, format!("names the bucket `{bucket}`, which {is_wrong}"));

@@ -11,7 +11,6 @@ mod environment;
 mod faults;
 mod json;
 mod lake;
-mod near;
 mod section;
 mod source;
 mod tables;
@@ -32,6 +31,7 @@ pub use self::source::SourceConfig;
 pub use self::text::{ConfigSource, ConfigText};
 use crate::error::{Error, Result};
 use crate::lake::store::LakeUrl;
+use crate::source::Limits;
 use crate::table::TableSpec;
 
 const KEYS: [&str; 6] = ["dataset_name", "source", "aws", "timer", "tables", "limits"];
@@ -64,17 +64,8 @@ pub struct Config {
     pub timer: Option<Duration>,
     /// The tables, at least one, in the configured order.
     pub tables: Vec<TableSpec>,
-    /// What an archive may unpack to, where that is limited.
+    /// What an archive may unpack to.
     pub limits: Limits,
-}
-
-/// What an archive may unpack to; guards against damaged and malicious ones.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Limits {
-    /// The greatest sum of the unpacked sizes of its members in bytes.
-    pub max_uncompressed_bytes: Option<u64>,
-    /// The greatest ratio of a member's unpacked size to its packed size.
-    pub max_compression_ratio: Option<f64>,
 }
 
 /// What the command line says over the environment and the document.
@@ -127,11 +118,18 @@ fn limits(root: &Section<'_>) -> Limits {
     let Some(limits) = root.section("limits", &["max_uncompressed_bytes", "max_compression_ratio"]) else {
         return Limits::default();
     };
-    let max_compression_ratio = limits.number("max_compression_ratio");
-    if max_compression_ratio.is_some_and(|ratio| ratio < 1.0) {
-        limits.fault("max_compression_ratio", "must be at least 1");
+    let default = Limits::default();
+    let positive = |key, default| match limits.has(key).then(|| limits.count(key)).flatten() {
+        Some(0) => {
+            limits.fault(key, "must be at least 1");
+            default
+        }
+        count => count.unwrap_or(default),
+    };
+    Limits {
+        max_uncompressed_bytes: positive("max_uncompressed_bytes", default.max_uncompressed_bytes),
+        max_compression_ratio: positive("max_compression_ratio", default.max_compression_ratio),
     }
-    Limits { max_uncompressed_bytes: limits.count("max_uncompressed_bytes"), max_compression_ratio }
 }
 
 fn not_json(origin: &str, error: serde_json::Error) -> Error {

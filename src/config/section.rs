@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use super::faults::Faults;
 use super::json::join;
-use super::near::near;
+use crate::near::near;
 
 /// An object of a document. Each look-up gives `None` for a key that is absent or null, and also for a faulty value,
 /// which it has then noted.
@@ -154,8 +154,8 @@ impl<'v> Section<'v> {
         for key in self.entries.keys().filter(|key| !known.contains(&key.as_str())) {
             let absent = known.iter().copied().filter(|candidate| !self.entries.contains_key(*candidate));
             match near(key, absent) {
-                Some(meant) => self.fault(key, format!("is an unknown key `{key}`; did you mean `{meant}`?")),
-                None => self.fault(key, format!("is an unknown key `{key}`; known are {}", known.join(", "))),
+                Some(meant) => self.fault(key, format!("is an unknown key; did you mean `{meant}`?")),
+                None => self.fault(key, format!("is an unknown key; known are {}", known.join(", "))),
             }
         }
     }

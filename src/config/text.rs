@@ -55,7 +55,7 @@ impl ConfigSource {
         let s3 = text.strip_prefix("s3://").and_then(|rest| rest.split_once('/'));
         match s3.filter(|(bucket, key)| !bucket.is_empty() && !key.is_empty()) {
             Some((bucket, key)) => Ok(Self::S3 { bucket: bucket.to_owned(), key: key.to_owned() }),
-            None if text.contains("://") || text.is_empty() => Err(invalid_source(text)),
+            None if text.contains("://") || text.is_empty() => Err(invalid_source()),
             None => Ok(Self::Path(text.into())),
         }
     }
@@ -113,7 +113,8 @@ fn not_utf8(place: &str, error: std::string::FromUtf8Error) -> Error {
         .caused_by(error.utf8_error())
 }
 
-fn invalid_source(text: &str) -> Error {
-    Error::config("InvalidConfigSource", format!("`{text}` does not name a configuration"))
-        .hint("use a path, s3://bucket/key, or inline JSON that starts with `{`")
+/// The text is not shown: a URL may carry credentials.
+fn invalid_source() -> Error {
+    Error::config("InvalidConfigSource", "the place of the configuration is neither a path nor s3://bucket/key")
+        .hint(format!("use one of them with --config or in {CDC_CONFIG}, or inline JSON that starts with `{{`"))
 }

@@ -111,7 +111,7 @@ async fn compare_with_base(
         base,
         stored: outline.schema().cloned(),
         stamp: stamp.clone(),
-        approve_deletes: run.request.approves_deletes(&spec.name),
+        approve_deletes: run.request.approve_deletes.covers(&spec.name),
         workspace: run.workspace.clone(),
         progress,
         deadline,

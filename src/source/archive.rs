@@ -15,7 +15,7 @@ use zip::{CompressionMethod, ZipArchive};
 use super::inflate::{Checked, Limits};
 use crate::error::{Error, Result};
 use crate::position::Position;
-use crate::table::{CsvFile, ParquetTable, TableFile, TableName, nearest};
+use crate::table::{CsvFile, ParquetTable, TableFile, TableName};
 use crate::workspace::Workspace;
 
 /// How deep a folder is searched.
@@ -130,7 +130,7 @@ impl Archive {
         let error =
             Error::data("TableMissing", format!("the snapshot has no file `{table}.csv` (nor .csv.gz, nor .parquet)"));
         let bases = self.members.iter().map(|member| base_name(&member.name));
-        let near = nearest(&format!("{table}.csv"), bases);
+        let near = crate::near::near(&format!("{table}.csv"), bases);
         let nested = self.members.iter().find(|member| member.name.to_lowercase().ends_with(".zip"));
         match (near, nested) {
             (Some(near), _) => error.hint(format!(

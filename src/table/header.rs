@@ -75,7 +75,7 @@ fn missing(role: &str, column: &str, names: &[String], file: &str, spec: &TableS
     if let Some((_, shown)) = other.iter().find(|(c, _)| only.is_some_and(|name| name.contains(*c))) {
         return error.hint(format!("its first line looks separated by {shown}: set the table's `sep`"));
     }
-    match crate::table::nearest(column, names.iter().map(String::as_str)) {
+    match crate::near::near(column, names.iter().map(String::as_str)) {
         Some(near) => error.hint(format!("did you mean `{near}`?")),
         None => error.hint(format!("its columns are: {}", names.join(", "))),
     }

@@ -23,10 +23,3 @@ pub use self::schema::{Column, SchemaChange, TableSchema};
 pub use self::snapshot::TableFile;
 pub use self::spec::{Encoding, OnDuplicateKey, SchemaPolicy, TableName, TableSpec, UpdateDetection};
 pub use self::types::ColumnType;
-
-/// The candidate that `word` is most likely a misspelling of, if any is near enough.
-pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let close = |candidate: &&str| strsim::jaro_winkler(&word.to_lowercase(), &candidate.to_lowercase()) > 0.8;
-    let distance = |candidate: &&str| strsim::damerau_levenshtein(&word.to_lowercase(), &candidate.to_lowercase());
-    candidates.into_iter().filter(close).min_by_key(distance)
-}

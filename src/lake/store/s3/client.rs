@@ -26,13 +26,15 @@ const SLOWEST_UPLOAD: u64 = 256 * 1024;
 const STALLED_AFTER: Duration = Duration::from_secs(20);
 
 /// What the environment does not say about the client.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct S3ClientOptions {
     /// The bucket's region, where it is not the one of the environment.
     pub region: Option<String>,
     /// The base URL of a service that speaks S3. `AWS_ENDPOINT_URL` is part of `SdkConfig` already; the value of
     /// `AWS_ENDPOINT_URL_S3` belongs here.
     pub endpoint: Option<String>,
+    /// Whether the bucket is put into the path; by default exactly where there is an endpoint.
+    pub path_style: Option<bool>,
 }
 
 /// The client for a store, from the process's credentials and region. Made once, shared by all stores.
@@ -46,7 +48,7 @@ pub fn s3_client(sdk: &SdkConfig, options: &S3ClientOptions) -> Client {
         .stalled_stream_protection(stalled_streams())
         .request_checksum_calculation(RequestChecksumCalculation::WhenSupported)
         .response_checksum_validation(ResponseChecksumValidation::WhenSupported)
-        .force_path_style(options.endpoint.is_some() || sdk.endpoint_url().is_some());
+        .force_path_style(options.path_style.unwrap_or(options.endpoint.is_some() || sdk.endpoint_url().is_some()));
     if let Some(region) = &options.region {
         builder = builder.region(Region::new(region.clone()));
     }
@@ -82,16 +84,15 @@ mod tests {
     use aws_sdk_s3::config::BehaviorVersion;
 
     fn client(options: &S3ClientOptions) -> Client {
-        let sdk = SdkConfig::builder()
-            .behavior_version(BehaviorVersion::latest())
-            .region(aws_config::Region::new("us-east-1"))
-            .build();
+        let sdk =
+            SdkConfig::builder().behavior_version(BehaviorVersion::latest()).region(Region::new("us-east-1")).build();
         s3_client(&sdk, options)
     }
 
     #[test]
     fn the_settings_are_ours_and_not_the_defaults() {
-        let client = client(&S3ClientOptions { region: Some("sa-east-1".to_owned()), endpoint: None });
+        let client =
+            client(&S3ClientOptions { region: Some("sa-east-1".to_owned()), endpoint: None, path_style: None });
         let config = client.config();
         assert_eq!(config.region().unwrap().as_ref(), "sa-east-1");
         assert_eq!(config.retry_config().unwrap().max_attempts(), ATTEMPTS);

@@ -1,4 +1,4 @@
-//! What a run was asked to do: made once by a shell, from an event or from arguments, and passed down as a value.
+//! The time that a run has.
 
 use std::time::{Duration, Instant};
 
@@ -28,39 +28,5 @@ impl Deadline {
     /// Whether at least `needed` is left.
     pub fn allows(self, needed: Duration) -> bool {
         self.remaining().is_none_or(|left| left >= needed)
-    }
-}
-
-/// Temporary.
-#[derive(Clone, Debug)]
-pub struct Request {
-    /// t
-    pub run_at: chrono::DateTime<chrono::Utc>,
-    /// t
-    pub now: chrono::DateTime<chrono::Utc>,
-    /// t
-    pub identity: String,
-    /// t
-    pub force: bool,
-    /// t
-    pub dry_run: bool,
-    /// t
-    pub approve_deletes: bool,
-    /// t
-    pub deadline: Deadline,
-}
-
-impl Request {
-    /// t
-    pub fn select<'a>(
-        &self,
-        tables: &'a [crate::table::TableSpec],
-    ) -> crate::error::Result<Vec<&'a crate::table::TableSpec>> {
-        Ok(tables.iter().collect())
-    }
-
-    /// t
-    pub fn approves_deletes(&self, _table: &crate::table::TableName) -> bool {
-        self.approve_deletes
     }
 }

@@ -1,0 +1,107 @@
+//! The command line: arguments in, a command done, its exit code out. Data goes to stdout, everything else to stderr.
+
+mod bars;
+mod print;
+mod run;
+mod verify;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use chrono::{DateTime, Utc};
+use clap::{Parser, Subcommand};
+
+use crate::clients::Clients;
+use crate::config::{CDC_LOG_FORMAT, Config, ConfigSource, Environment, Overrides, RUST_LOG};
+use crate::error::{Error, Result};
+use crate::telemetry::{self, LogFormat};
+
+/// Change data capture for sources that have no change feed: snapshots in, full-load and CDC Parquet out.
+#[derive(Debug, Parser)]
+#[command(version, about, max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Bring the lake to the source's newest version, again and again or once
+    Run(run::RunArguments),
+    /// Replay the log and compare it with the full load, table by table
+    Verify(verify::VerifyArguments),
+}
+
+/// What every command takes.
+#[derive(Debug, clap::Args)]
+struct Common {
+    /// The configuration: a path, an s3:// URL or inline JSON [default: `CDC_CONFIG`, else config.json]
+    #[arg(long, value_name = "FILE")]
+    config: Option<String>,
+    /// The lake: s3://bucket/prefix or a folder [default: `CDC_LAKE`, else `aws` of the configuration]
+    #[arg(long, value_name = "URL")]
+    lake: Option<String>,
+    /// Only this table; may be given several times
+    #[arg(long = "table", value_name = "NAME")]
+    tables: Vec<String>,
+    /// Print the result as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// A command's surroundings.
+struct Shell {
+    clients: Clients,
+    runtime: tokio::runtime::Runtime,
+}
+
+/// Runs the command line of this process.
+pub fn main(environment: Environment, home: Option<PathBuf>) -> ExitCode {
+    let arguments = Arguments::parse();
+    let environment = match with_dotenv(environment) {
+        Ok(environment) => environment,
+        Err(error) => return fail(&error),
+    };
+    let format = if environment.get(CDC_LOG_FORMAT) == Some("json") { LogFormat::Json } else { LogFormat::Text };
+    telemetry::init(format, environment.get(RUST_LOG), "warn");
+    environment.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&Error::internal("NoRuntime", "cannot start threads").caused_by(error)),
+    };
+    let shell = Shell { clients: Clients::new(environment, home), runtime };
+    let done = match &arguments.command {
+        Command::Run(arguments) => run::run(&shell, arguments),
+        Command::Verify(arguments) => verify::run(&shell, arguments),
+    };
+    done.map_or_else(|error| fail(&error), ExitCode::from)
+}
+
+/// The variables of `.env` in the current folder lie below those of the environment.
+fn with_dotenv(environment: Environment) -> Result<Environment> {
+    match std::fs::read_to_string(".env") {
+        Ok(text) => environment.with_dotenv(&text),
+        Err(_) => Ok(environment),
+    }
+}
+
+fn fail(error: &Error) -> ExitCode {
+    print::error(error);
+    ExitCode::from(error.kind().exit_code())
+}
+
+impl Shell {
+    /// The configuration that the arguments and the environment name.
+    async fn config(&self, common: &Common) -> Result<Config> {
+        let environment = self.clients.environment();
+        let source = ConfigSource::choose(common.config.as_deref(), environment)?;
+        let text = self.clients.config_text(&source).await?;
+        let lake = common.lake.as_deref().map(str::parse).transpose()?;
+        Config::from_json(&text, environment, &Overrides { lake })
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is a shell: time enters here")]
+fn wall_clock() -> DateTime<Utc> {
+    Utc::now()
+}

@@ -1,0 +1,34 @@
+//! `verify`: replays the log and compares it with the full load.
+
+use super::{Common, Shell, print, wall_clock};
+use crate::error::Result;
+use crate::lake::commit::Runner;
+use crate::lake::layout::RunTime;
+use crate::trigger::{Deadline, Request};
+use crate::verify;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct VerifyArguments {
+    #[command(flatten)]
+    common: Common,
+}
+
+pub(super) fn run(shell: &Shell, arguments: &VerifyArguments) -> Result<u8> {
+    shell.runtime.block_on(async {
+        let common = &arguments.common;
+        let config = shell.config(common).await?;
+        let store = shell.clients.store(&config).await;
+        let now = wall_clock();
+        let tables = Some(common.tables.clone()).filter(|tables| !tables.is_empty());
+        let request = Request { tables, ..Request::new(now, "verify", now, Deadline::NONE) };
+        let tables = request.select(&config.tables)?;
+        let runner = Runner { owner: "verify".to_owned(), run_at: RunTime::new(now), now, expires: now };
+        let found = verify::verify(store.as_ref(), &tables, &runner, &std::env::temp_dir()).await?;
+        if common.json {
+            print::json(&found)?
+        } else {
+            print::verification(&found, &store.location())?
+        }
+        Ok(u8::from(!found.ok))
+    })
+}

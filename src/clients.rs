@@ -1,0 +1,99 @@
+//! What does work on behalf of a configuration: clients of AWS and of Kaggle, made once per process and at their first use.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use aws_config::{BehaviorVersion, SdkConfig};
+use tokio::sync::{Mutex, OnceCell};
+
+use crate::config::{Config, ConfigSource, ConfigText, Environment, S3Settings, SourceConfig};
+use crate::error::Result;
+use crate::lake::store::{DirStore, LakeUrl, ObjectStore, S3ClientOptions, S3Options, S3Store, read_all, s3_client};
+use crate::secrets::{self, CredentialCache};
+use crate::source::Source;
+use crate::source::kaggle::{Kaggle, Settings};
+
+/// The greatest size of a configuration in S3, in bytes.
+const CONFIG_LIMIT: u64 = 1024 * 1024;
+
+/// The clients of a process.
+pub struct Clients {
+    environment: Environment,
+    sdk: Arc<OnceCell<SdkConfig>>,
+    credentials: Arc<CredentialCache>,
+    s3: Mutex<Vec<(S3ClientOptions, aws_sdk_s3::Client)>>,
+    kaggle: Mutex<HashMap<String, Arc<Kaggle>>>,
+}
+
+impl Clients {
+    /// For a process with this environment, whose user's home folder is `home`. Nothing is connected to yet.
+    pub fn new(environment: Environment, home: Option<PathBuf>) -> Self {
+        let sdk = Arc::new(OnceCell::new());
+        let shared = Arc::clone(&sdk);
+        let secrets_manager = move || -> futures_util::future::BoxFuture<'static, _> {
+            let sdk = Arc::clone(&shared);
+            Box::pin(async move { secrets::client(sdk_config(&sdk).await) })
+        };
+        let credentials = Arc::new(CredentialCache::new(environment.clone(), home, secrets_manager));
+        Self { environment, sdk, credentials, s3: Mutex::default(), kaggle: Mutex::default() }
+    }
+
+    /// The environment of the process.
+    pub fn environment(&self) -> &Environment {
+        &self.environment
+    }
+
+    /// Reads the text of a configuration.
+    pub async fn config_text(&self, source: &ConfigSource) -> Result<ConfigText> {
+        let fetch = |bucket: String, key: String| async move {
+            let client = self.s3_client(S3ClientOptions::default()).await;
+            let store = S3Store::new(client, S3Options::new(bucket, ""));
+            Ok(read_all(&store, &key, CONFIG_LIMIT).await?.map(|(bytes, _)| bytes.to_vec()))
+        };
+        source.load(fetch).await
+    }
+
+    /// The store of the configured lake.
+    pub async fn store(&self, config: &Config) -> Arc<dyn ObjectStore> {
+        let S3Settings { region, endpoint_url, path_style, kms_key_id } = config.s3.clone();
+        match &config.lake {
+            LakeUrl::Dir(path) => Arc::new(DirStore::new(path)),
+            LakeUrl::S3 { bucket, prefix } => {
+                let client = self.s3_client(S3ClientOptions { region, endpoint: endpoint_url, path_style }).await;
+                Arc::new(S3Store::new(client, S3Options { kms_key_id, ..S3Options::new(bucket, prefix) }))
+            }
+        }
+    }
+
+    /// The configured source.
+    pub async fn source(&self, config: &Config) -> Result<Source> {
+        let SourceConfig::Kaggle { dataset, endpoint } = &config.source;
+        let mut clients = self.kaggle.lock().await;
+        let client = match clients.get(endpoint.as_str()) {
+            Some(client) => Arc::clone(client),
+            None => {
+                let client =
+                    Arc::new(Kaggle::new(endpoint.as_str(), Arc::clone(&self.credentials), Settings::default())?);
+                clients.insert(endpoint.to_string(), Arc::clone(&client));
+                client
+            }
+        };
+        Ok(Source::Kaggle { client, dataset: dataset.clone(), limits: config.limits })
+    }
+
+    async fn s3_client(&self, options: S3ClientOptions) -> aws_sdk_s3::Client {
+        let mut clients = self.s3.lock().await;
+        if let Some((_, client)) = clients.iter().find(|(known, _)| *known == options) {
+            return client.clone();
+        }
+        let client = s3_client(sdk_config(&self.sdk).await, &options);
+        clients.push((options, client.clone()));
+        client
+    }
+}
+
+/// The AWS settings of the process: region, credentials, endpoint.
+async fn sdk_config(cell: &OnceCell<SdkConfig>) -> &SdkConfig {
+    cell.get_or_init(|| aws_config::defaults(BehaviorVersion::latest()).load()).await
+}

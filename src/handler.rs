@@ -1,0 +1,132 @@
+//! The Lambda shell: an event in, the report out. A failed table fails the invocation, after the others were done.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
+
+use chrono::{DateTime, Utc};
+use lambda_runtime::{Diagnostic, LambdaEvent};
+use serde_json::Value;
+
+use crate::clients::Clients;
+use crate::config::{Config, ConfigSource, Overrides};
+use crate::error::{Error, Kind};
+use crate::pipeline::{self, Unwatched};
+use crate::report::{Report, RunStatus};
+use crate::trigger::{Deadline, Request};
+
+/// The part of an invocation's time that is kept back for ending it in order.
+const MARGIN_FRACTION: u32 = 20;
+const MARGIN_LEAST: Duration = Duration::from_millis(500);
+const MARGIN_MOST: Duration = Duration::from_secs(10);
+
+/// Handles the invocations of one container.
+pub struct Handler {
+    clients: Clients,
+    temporary: PathBuf,
+}
+
+/// Why an invocation failed.
+#[derive(Debug)]
+pub enum Failure {
+    /// Nothing could be done.
+    Run(Error),
+    /// Some tables failed; the report says which, and what was done for the others.
+    Tables(Box<Report>),
+}
+
+impl Handler {
+    /// A handler that works with `clients` and keeps its files below `temporary`.
+    pub fn new(clients: Clients, temporary: PathBuf) -> Self {
+        Self { clients, temporary }
+    }
+
+    /// Handles one invocation.
+    ///
+    /// # Errors
+    /// [`Failure`], which becomes Lambda's error type (the [`Kind`]) and message (the whole chain of causes).
+    pub async fn handle(&self, event: LambdaEvent<Value>) -> Result<Report, Failure> {
+        let now = wall_clock();
+        let left = event.context.deadline().duration_since(SystemTime::from(now)).unwrap_or(Duration::ZERO);
+        let deadline = Deadline::within(left.saturating_sub(margin(left)));
+        let request = Request::from_event(event.payload, &event.context.request_id, now, deadline);
+        let report = match request {
+            Ok(request) => self.run(&request).await,
+            Err(error) => Err(error),
+        };
+        report.map_err(Failure::Run).and_then(judge).inspect_err(|failure| {
+            tracing::error!(kind = failure.kind().name(), error = failure.message(), "run failed");
+        })
+    }
+
+    async fn run(&self, request: &Request) -> Result<Report, Error> {
+        let source = match &request.config {
+            Some(source) => source.clone(),
+            None => ConfigSource::choose(None, self.clients.environment())?,
+        };
+        let text = self.clients.config_text(&source).await?;
+        let config = Config::from_json(&text, self.clients.environment(), &Overrides::default())?;
+        let store = self.clients.store(&config).await;
+        let source = self.clients.source(&config).await?;
+        pipeline::run(request, &config.tables, &source, store.as_ref(), &self.temporary, &Unwatched).await
+    }
+}
+
+fn judge(report: Report) -> Result<Report, Failure> {
+    let failed = matches!(report.status, RunStatus::Partial | RunStatus::Failed);
+    if failed && report.tables.iter().any(|table| table.error.is_some()) {
+        return Err(Failure::Tables(Box::new(report)));
+    }
+    tracing::info!(status = ?report.status, elapsed_ms = report.elapsed_ms, peak_rss_bytes = report.peak_rss_bytes, "run done");
+    Ok(report)
+}
+
+fn margin(left: Duration) -> Duration {
+    (left / MARGIN_FRACTION).clamp(MARGIN_LEAST, MARGIN_MOST)
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is a shell: time enters here")]
+fn wall_clock() -> DateTime<Utc> {
+    Utc::now()
+}
+
+impl Failure {
+    /// The kind of the most serious error.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Run(error) => error.kind(),
+            Self::Tables(report) => {
+                let kinds = report.tables.iter().filter_map(|table| table.error.as_ref()).map(Error::kind);
+                kinds.min_by_key(|kind| kind.exit_code()).unwrap_or(Kind::Internal)
+            }
+        }
+    }
+
+    /// What happened, with every cause and what to do.
+    pub fn message(&self) -> String {
+        match self {
+            Self::Run(error) => described(error),
+            Self::Tables(report) => {
+                let failed: Vec<_> =
+                    report.tables.iter().filter_map(|table| Some((&table.name, table.error.as_ref()?))).collect();
+                let mut text = format!("{} of {} tables failed", failed.len(), report.tables.len());
+                for (name, error) in failed {
+                    // Writing to a string cannot fail.
+                    let _ = write!(text, "; `{name}`: {}", described(error));
+                }
+                text
+            }
+        }
+    }
+}
+
+fn described(error: &Error) -> String {
+    let advice = error.advice().map(|advice| format!(" ({advice})")).unwrap_or_default();
+    format!("{}: {}{advice}", error.code(), error.chain())
+}
+
+impl From<Failure> for Diagnostic {
+    fn from(failure: Failure) -> Self {
+        Self { error_type: failure.kind().name().to_owned(), error_message: failure.message() }
+    }
+}

@@ -1,0 +1,126 @@
+//! What a run was asked to do: made once by a shell, from an event or from arguments, and passed down as a value.
+//!
+//! The scheduled time of an event is the time of its run, and its identity. An event that is delivered twice, or an
+//! invocation that is retried, makes an equal [`Request`], by which the two recognise each other in the lake.
+
+mod deadline;
+mod event;
+
+use chrono::{DateTime, SubsecRound, Utc};
+
+pub use self::deadline::Deadline;
+use crate::config::{ConfigSource, Faults};
+use crate::error::{Error, Result};
+use crate::near::near;
+use crate::table::{TableName, TableSpec};
+
+/// One run, as it was asked for.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// The time that the run's objects are named by, in whole seconds.
+    pub run_at: DateTime<Utc>,
+    /// The time by this machine's clock, for the expiry of claims only.
+    pub now: DateTime<Utc>,
+    /// What a repeated delivery of the same event has in common with the first: `event:{run_at}` where the event carries
+    /// its time, else `request:{request id}`.
+    pub identity: String,
+    /// The tables to do, by name; all of them when there is no list.
+    pub tables: Option<Vec<String>>,
+    /// Whether the source is read also when its position has not changed.
+    pub force: bool,
+    /// Whether the run ends before it writes.
+    pub dry_run: bool,
+    /// The tables that may lose more rows than their limit allows.
+    pub approve_deletes: Approval,
+    /// The configuration to use in place of the function's own.
+    pub config: Option<ConfigSource>,
+    /// When the run must have ended.
+    pub deadline: Deadline,
+}
+
+/// Which tables may lose more rows than their `max_deleted_fraction`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Approval {
+    /// None of them.
+    None,
+    /// All of them.
+    All,
+    /// These.
+    Tables(Vec<String>),
+}
+
+impl Approval {
+    /// Whether `table` is among them.
+    pub fn covers(&self, table: &TableName) -> bool {
+        match self {
+            Self::None => false,
+            Self::All => true,
+            Self::Tables(names) => names.iter().any(|name| name == table.as_str()),
+        }
+    }
+}
+
+impl Request {
+    /// A run of all tables at `run_at`, which is cut to whole seconds.
+    pub fn new(run_at: DateTime<Utc>, identity: impl Into<String>, now: DateTime<Utc>, deadline: Deadline) -> Self {
+        Self {
+            run_at: run_at.trunc_subsecs(0),
+            now,
+            identity: identity.into(),
+            tables: None,
+            force: false,
+            dry_run: false,
+            approve_deletes: Approval::None,
+            config: None,
+            deadline,
+        }
+    }
+
+    /// A run of all tables at the time that `text` names, with the identity of an event of that time.
+    ///
+    /// # Errors
+    /// `InvalidEvent` (kind `Config`) for a text that is no time.
+    pub fn at(text: &str, now: DateTime<Utc>, deadline: Deadline) -> Result<Self> {
+        let time = event::instant(text).map(|time| time.trunc_subsecs(0)).ok_or_else(|| {
+            Error::config("InvalidEvent", format!("`{text}` is not a time"))
+                .hint("write a time like 2026-11-20T09:00:00Z")
+        })?;
+        Ok(Self::new(time, event::identity_of(time), now, deadline))
+    }
+
+    /// Those of `specs` that the run is to do, in their configured order.
+    ///
+    /// # Errors
+    /// `UnknownTable` (kind `Config`) naming every table asked for or approved that is not among `specs`.
+    pub fn select<'t>(&self, specs: &'t [TableSpec]) -> Result<Vec<&'t TableSpec>> {
+        let faults = Faults::default();
+        refuse_unknown("tables", self.tables.as_deref().unwrap_or_default(), specs, &faults);
+        if let Approval::Tables(names) = &self.approve_deletes {
+            refuse_unknown("approve_deletes", names, specs, &faults);
+        }
+        let wanted = |spec: &&TableSpec| match &self.tables {
+            Some(names) => names.iter().any(|name| name == spec.name.as_str()),
+            None => true,
+        };
+        faults
+            .finish("UnknownTable", "the request", Some(specs.iter().filter(wanted).collect()))
+            .map_err(|error| error.hint(format!("configured are {}", listed(specs))))
+    }
+}
+
+fn refuse_unknown(key: &str, names: &[String], specs: &[TableSpec], faults: &Faults) {
+    for name in names.iter().filter(|name| !specs.iter().any(|spec| spec.name.as_str() == name.as_str())) {
+        match near(name, specs.iter().map(|spec| spec.name.as_str())) {
+            Some(meant) => faults.add(key, format!("names the unknown table `{name}`; did you mean `{meant}`?")),
+            None => faults.add(key, format!("names the unknown table `{name}`")),
+        }
+    }
+}
+
+fn listed(specs: &[TableSpec]) -> String {
+    let names: Vec<&str> = specs.iter().map(|spec| spec.name.as_str()).collect();
+    names.join(", ")
+}
+
+#[cfg(test)]
+mod tests;

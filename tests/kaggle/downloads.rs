@@ -202,3 +202,15 @@ async fn a_missing_work_folder_is_an_error_of_the_configuration() {
     assert_eq!((error.kind(), error.code()), (Kind::Config, "WorkFolder"));
     assert!(rig.kaggle.requests().is_empty());
 }
+
+#[tokio::test]
+async fn a_storage_that_cannot_be_reached_is_told_without_its_link() {
+    let rig = Rig::new().await;
+    rig.kaggle.publish(1, archive(100));
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let link = format!("http://{}/kaggle-data-sets/1?X-Goog-Signature=abc", listener.local_addr().unwrap());
+    drop(listener);
+    rig.faults(Endpoint::DownloadDataset, [Fault { redirect: Some(link), ..Fault::default() }]);
+    let error = rig.expect_failure(1, "KaggleUnavailable").await;
+    assert!(error.to_string().contains("storage cannot be reached"), "{error}");
+}

@@ -1,3 +1,5 @@
 //! The one integration binary: see the modules for what each of them attacks.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod store;
 mod support;

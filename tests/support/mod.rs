@@ -1,1 +1,5 @@
 //! What the integration tests share.
+
+pub(crate) mod emulator;
+pub(crate) mod faults;
+pub(crate) mod script;

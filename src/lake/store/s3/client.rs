@@ -82,10 +82,8 @@ mod tests {
     use aws_sdk_s3::config::BehaviorVersion;
 
     fn client(options: &S3ClientOptions) -> Client {
-        let sdk = SdkConfig::builder()
-            .behavior_version(BehaviorVersion::latest())
-            .region(aws_config::Region::new("us-east-1"))
-            .build();
+        let sdk =
+            SdkConfig::builder().behavior_version(BehaviorVersion::latest()).region(Region::new("us-east-1")).build();
         s3_client(&sdk, options)
     }
 

@@ -14,8 +14,10 @@ use tempfile::TempDir;
 use super::{create, increment, memory, read};
 use crate::support::emulator;
 
-/// Above the threshold of the S3 store below, in three parts of the least length that S3 takes.
-const LARGE: usize = 11 * 1024 * 1024 + 7;
+/// The length of a part in the S3 store below. Real buckets want 5 MiB; the emulator, which is slow, does not.
+const PART: usize = 1024 * 1024;
+/// Three parts.
+const LARGE: usize = 2 * PART + 100_007;
 const WRITERS: usize = 8;
 
 /// A store, and what must live as long as it does.
@@ -49,7 +51,7 @@ impl Backend {
 async fn s3_store() -> S3Store {
     let (client, bucket) = emulator::bucket().await;
     let options = S3Options::new(bucket, "team/lake/");
-    S3Store::new(client, S3Options { multipart_threshold: 6 << 20, part_size: 5 << 20, ..options })
+    S3Store::new(client, S3Options { multipart_threshold: PART as u64, part_size: PART as u64, ..options })
 }
 
 /// Runs every check on every store, each as a test of its own.
@@ -292,7 +294,7 @@ async fn a_large_object_obeys_the_same_conditions(store: Arc<dyn ObjectStore>) {
     assert_content(&*store, "t", &second, &replaced).await;
     assert_eq!(store.put("t", &other, &Condition::Matches(tag)).await.unwrap(), Put::Refused);
 
-    let (start, end) = (5 * 1024 * 1024 - 3, 5 * 1024 * 1024 + 3);
+    let (start, end) = (PART - 3, PART + 3);
     let range = ByteRange::Within(start as u64..end as u64);
     let object = store.get("t", Some(range)).await.unwrap().unwrap();
     let across = object.body.try_collect::<Vec<_>>().await.unwrap().concat();

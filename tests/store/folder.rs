@@ -179,9 +179,10 @@ async fn the_root_itself_may_be_a_link() {
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn what_the_file_system_refuses_is_for_a_person_to_change() {
-    // Nobody may make a folder below /proc, not even root.
-    let error = DirStore::new("/proc/lake").put("t", &memory("x"), &Condition::Absent).await.unwrap_err();
-    assert!(error.to_string().contains("/proc/lake"), "{error}");
+    // Nobody may make a folder below /sys, not even root.
+    let error = DirStore::new("/sys/lake").put("t", &memory("x"), &Condition::Absent).await.unwrap_err();
+    assert_eq!((error.kind(), error.code()), (Kind::Config, "StoreDenied"), "{error:?}");
+    assert!(error.to_string().contains("/sys/lake"), "{error}");
     assert!(error.advice().is_some());
     let root = tempfile::tempdir().unwrap();
     fs::write(root.path().join("file"), "x").unwrap();

@@ -1,5 +1,7 @@
 //! The shell: serves events where a Lambda runtime is there to send them, and is a command-line tool elsewhere.
 
+#![recursion_limit = "256"] // the futures of the AWS SDK nest deeply
+
 use std::process::ExitCode;
 
 use cdc_to_s3::cli;

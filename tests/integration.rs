@@ -3,4 +3,5 @@
 
 mod events;
 mod kaggle;
+mod store;
 mod support;

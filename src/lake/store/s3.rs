@@ -137,6 +137,7 @@ impl ObjectStore for S3Store {
 
     async fn put(&self, key: &str, payload: &Payload, condition: &Condition) -> Result<Put> {
         check_key(key)?;
+        upload::check_length(payload).await?;
         let full = self.full(key);
         if payload.len() > self.options.multipart_threshold {
             self.put_in_parts(&full, payload, condition).await

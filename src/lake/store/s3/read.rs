@@ -1,5 +1,6 @@
 //! Reading one object: the range asked for, from one version, resumed when the connection breaks.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use aws_sdk_s3::Client;
@@ -15,7 +16,7 @@ use crate::error::{Error, Result};
 use crate::lake::store::{ByteRange, ETag, Object};
 
 /// How often one body is taken up again.
-const RESUMES: u32 = 8;
+const RESUMES: u32 = 6;
 /// The pause before the first resumption; each one after it is twice as long.
 const PAUSE: Duration = Duration::from_millis(50);
 /// How often an object is looked at again that changes between two requests for it.
@@ -40,7 +41,7 @@ impl Reader {
     pub(super) async fn open(self, range: Option<ByteRange>) -> Result<Option<Object>> {
         for _ in 0..LOOKS {
             match self.request_range(range.as_ref()).await? {
-                Answer::Body(answer) => return self.object(*answer, range.is_some()).map(Some),
+                Answer::Body(answer) => return self.object(*answer, range.as_ref()).map(Some),
                 Answer::Missing => return Ok(None),
                 Answer::NoBytes => {}
             }
@@ -59,6 +60,8 @@ impl Reader {
             Some(None) => return Ok(Answer::NoBytes),
         };
         match get.send().await {
+            // An answer of status 200 or 206 about an empty object, from endpoints that do not refuse such a range.
+            Ok(answer) if range.is_some() && answer.content_length == Some(0) => Ok(Answer::NoBytes),
             Ok(answer) => Ok(Answer::Body(Box::new(answer))),
             Err(error) => match meaning(&error) {
                 Meaning::Missing => Ok(Answer::Missing),
@@ -72,16 +75,27 @@ impl Reader {
         self.client.get_object().bucket(&self.request.bucket).key(&self.request.key)
     }
 
-    fn object(self, answer: GetObjectOutput, ranged: bool) -> Result<Object> {
+    /// An endpoint may ignore a range and send all: that is taken where all was meant, as with a suffix that is longer
+    /// than the object, and nowhere else.
+    fn object(self, answer: GetObjectOutput, range: Option<&ByteRange>) -> Result<Object> {
         let etag = ETag(answer.e_tag.ok_or_else(|| no_tag(&self.request))?);
-        let whole = answer.content_length.and_then(|len| u64::try_from(len).ok()).map(|len| (0, len, len));
-        let extent = if ranged { answer.content_range.as_deref().and_then(extent) } else { whole };
-        let (next, end, len) = extent.ok_or_else(|| {
-            Error::internal("BadAnswer", format!("the answer for {} does not say which bytes it has", self.request))
-                .hint("the endpoint does not speak S3 faithfully; use another one")
-        })?;
-        let body = Body { reader: self, etag: etag.clone(), stream: answer.body, next, end, resumes: 0 };
-        Ok(Object { etag, len, body: body.into_stream() })
+        let sent = match &answer.content_range {
+            Some(header) => extent(header),
+            None => answer.content_length.and_then(|len| u64::try_from(len).ok()).map(|len| (0..len, len)),
+        };
+        let meant = |len| range.map_or(0..len, |range| range.resolve(len));
+        match sent.filter(|(sent, len)| *sent == meant(*len)) {
+            Some((Range { start: next, end }, len)) => {
+                let body = Body { reader: self, etag: etag.clone(), stream: answer.body, next, end, resumes: 0 };
+                Ok(Object { etag, len, body: body.into_stream() })
+            }
+            None => Err(self.wrong_bytes()),
+        }
+    }
+
+    fn wrong_bytes(&self) -> Error {
+        Error::internal("BadAnswer", format!("the answer for {} has not the bytes asked for", self.request))
+            .hint("the endpoint does not speak S3 faithfully; use another one")
     }
 
     /// The object's tag and length, with no body.
@@ -152,11 +166,14 @@ impl Body {
         self.resumes += 1;
         let rest = format!("bytes={}-{}", self.next, self.end - 1);
         match self.reader.get().range(rest).if_match(&self.etag.0).send().await {
-            Ok(answer) if answer.content_range.as_deref().and_then(extent).is_some_and(|it| it.0 == self.next) => {
+            Ok(answer) => {
+                let sent = answer.content_range.as_deref().and_then(extent);
+                if sent.is_none_or(|(sent, _)| sent != (self.next..self.end)) {
+                    return Err(self.reader.wrong_bytes());
+                }
                 self.stream = answer.body;
                 Ok(())
             }
-            Ok(_) => Err(self.broken(cause)),
             Err(error) => match meaning(&error) {
                 Meaning::ConditionFailed | Meaning::Missing => Err(changed(&self.reader.request)),
                 _ => Err(explain(&self.reader.request, error)),
@@ -195,12 +212,12 @@ fn header(range: &ByteRange) -> Option<String> {
     }
 }
 
-/// Start, end (exclusive) and total length from a `Content-Range` header, `bytes 0-9/100`.
-fn extent(header: &str) -> Option<(u64, u64, u64)> {
+/// The range and the total length in a `Content-Range` header such as `bytes 0-9/100`.
+fn extent(header: &str) -> Option<(Range<u64>, u64)> {
     let (range, total) = header.strip_prefix("bytes ")?.split_once('/')?;
     let (first, last) = range.split_once('-')?;
     let (first, last, total): (u64, u64, u64) = (first.parse().ok()?, last.parse().ok()?, total.parse().ok()?);
-    (first <= last && last < total).then_some((first, last + 1, total))
+    (first <= last && last < total).then_some((first..last + 1, total))
 }
 
 #[cfg(test)]
@@ -209,7 +226,7 @@ mod tests {
 
     #[test]
     fn content_range_is_read_and_nonsense_is_not() {
-        assert_eq!(extent("bytes 0-9/100"), Some((0, 10, 100)));
+        assert_eq!(extent("bytes 0-9/100"), Some((0..10, 100)));
         for nonsense in ["bytes */100", "bytes 9-0/100", "bytes 0-100/100", "0-9/100", "bytes 0-9/*", ""] {
             assert_eq!(extent(nonsense), None, "{nonsense}");
         }

@@ -35,6 +35,16 @@ pub(super) async fn body(payload: &Payload, range: Range<u64>) -> Result<ByteStr
     }
 }
 
+/// Refuses a file that has not the length it should have: S3 would take what is there.
+pub(super) async fn check_length(payload: &Payload) -> Result<()> {
+    let Payload::File { path, len } = payload else { return Ok(()) };
+    match tokio::fs::metadata(path.as_path()).await {
+        Ok(metadata) if metadata.len() == *len => Ok(()),
+        Ok(_) => Err(payload_changed(path)),
+        Err(error) => Err(payload_changed(path).caused_by(error)),
+    }
+}
+
 impl S3Store {
     /// Writes the object at `key` (in the bucket) in parts.
     pub(super) async fn put_in_parts(&self, key: &str, payload: &Payload, condition: &Condition) -> Result<Put> {

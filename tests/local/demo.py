@@ -136,7 +136,7 @@ def stay(aws: Emulation) -> None:
     for name, value in aws.environment().items():
         if name.startswith("AWS_"):
             print(f"  export {name}={value}")
-    print(f"  cargo run -- verify --config {local.SAMPLE / 'config.json'} --lake s3://…", flush=True)
+    print(f"  cargo run -- verify --config {local.SAMPLE / 'config.json'} --lake <the lake above>", flush=True)
     try:
         signal.pause()
     except KeyboardInterrupt:

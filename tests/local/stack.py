@@ -14,6 +14,7 @@ import platform
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 import zipfile
@@ -85,11 +86,7 @@ class StandIn:
 
     def publish(self, version: int) -> None:
         """Makes `version` the dataset's current one."""
-        body = json.dumps({"version": version}).encode()
-        headers = {"Content-Type": "application/json"}
-        request = urllib.request.Request(f"{self.url}/_control/publish", body, headers, method="POST")
-        with urllib.request.urlopen(request, timeout=10):
-            pass
+        post(f"{self.url}/_control/publish", {"version": version})
 
 
 @dataclass(frozen=True)
@@ -206,9 +203,14 @@ def scheduled_event(time_text: str) -> dict[str, Any]:
 def emulation() -> Iterator[Emulation]:
     """AWS as MiniStack plays it, with IAM enforced."""
     script = ROOT / "tests" / "support" / "emulator.py"
-    environment = {**bare_environment(), "AUTH": "true", "LAMBDA_ASYNC_RETRY_BASE_SECONDS": "0.1"}
-    with server([sys.executable, str(script), "serve"], environment) as first_line:
-        yield Emulation(first_line)
+    settings = {"AUTH": "true", "LAMBDA_ASYNC_RETRY_BASE_SECONDS": "0.1"}
+    with tempfile.TemporaryDirectory(prefix="cdc-to-s3-", ignore_cleanup_errors=True) as scratch:
+        environment = {**bare_environment(), **settings, "TMPDIR": scratch}
+        with server([sys.executable, str(script), "serve"], environment) as endpoint:
+            try:
+                yield Emulation(endpoint)
+            finally:
+                post(f"{endpoint}/_ministack/reset", {})  # ends the functions' own processes
 
 
 @contextmanager
@@ -224,22 +226,34 @@ def stand_in(program: Path, folder: Path) -> Iterator[StandIn]:
 @contextmanager
 def server(command: list[str], environment: dict[str, str]) -> Iterator[str]:
     """A child process that is ready when it has printed a line; it does not outlive this one, even if that is killed."""
-    process = subprocess.Popen(
+    with subprocess.Popen(
         command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
         start_new_session=True, preexec_fn=terminate_with_parent,
-    )
-    try:
-        first_line = process.stdout.readline().decode().strip()
-        if not first_line:
-            raise RuntimeError(f"{Path(command[0]).name} ended before it was ready (exit code {process.wait()})")
-        yield first_line
-    finally:
-        process.terminate()
+    ) as process:
         try:
-            process.wait(timeout=15)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+            first_line = process.stdout.readline().decode().strip()
+            if not first_line:
+                raise RuntimeError(f"{Path(command[0]).name} ended before it was ready (exit code {process.wait()})")
+            yield first_line
+        finally:
+            stop(process)
+
+
+def stop(process: subprocess.Popen) -> None:
+    """Asks first, then insists."""
+    process.terminate()
+    try:
+        process.wait(timeout=15)
+    except subprocess.TimeoutExpired:
+        process.kill()
+
+
+def post(url: str, body: dict[str, Any]) -> None:
+    """Gives an order to one of the servers."""
+    headers = {"Content-Type": "application/json"}
+    request = urllib.request.Request(url, json.dumps(body).encode(), headers, method="POST")
+    with urllib.request.urlopen(request, timeout=30):
+        pass
 
 
 def terminate_with_parent() -> None:

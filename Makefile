@@ -76,6 +76,7 @@ build: $(RELEASE)/.ready ## Builds the release zip for Lambda: target/lambda/cdc
 
 .PHONY: deploy
 deploy: $(RELEASE)/.ready ## Builds, and deploys to AWS with the parameters in samconfig.toml
+	cargo fetch --locked
 	$(WITH_RELEASE_TOOLS) sam build --config-env $(ENVIRONMENT)
 	$(WITH_RELEASE_TOOLS) sam deploy --config-env $(ENVIRONMENT)
 

@@ -84,6 +84,36 @@ class Deployed(unittest.TestCase):
         self.assertEqual(stack.lake, f"s3://{stack.bucket}")
         self.assertIn("full-load/clientes/clientes.parquet", stack.objects())
 
+    def test_an_existing_bucket_secret_key_and_configuration_are_used(self) -> None:
+        administrator = {name: self.aws.client(name) for name in ("kms", "s3", "secretsmanager")}
+        key = administrator["kms"].create_key()["KeyMetadata"]["Arn"]
+        value = json.dumps({"username": local.KAGGLE_USER, "key": local.KAGGLE_KEY})
+        secret = administrator["secretsmanager"].create_secret(Name="shared", SecretString=value, KmsKeyId=key)["ARN"]
+        for bucket in ("shared-lake", "shared-config"):
+            administrator["s3"].create_bucket(Bucket=bucket)
+        config = (local.SAMPLE / "config.json").read_bytes()
+        administrator["s3"].put_object(Bucket="shared-config", Key="loyalty.json", Body=config)
+        parameters = {
+            "Config": "s3://shared-config/loyalty.json",
+            "ConfigObjectArn": "arn:aws:s3:::shared-config/loyalty.json",
+            "BucketName": "shared-lake",
+            "Prefix": "raw/loyalty",
+            "KaggleSecretArn": secret,
+            "KaggleApiEndpoint": self.kaggle.url,
+            "KmsKeyArn": key,
+            "AlarmEmail": "data-team@example.com",
+            "ReserveConcurrency": "false",
+        }
+        stack = local.deploy(self.aws, "shared", self.programs.binary, parameters)
+        self.run_version(stack, 1)
+        self.assertNotIn("SecretToFill", stack.outputs)
+        self.assertEqual(stack.lake, "s3://shared-lake/raw/loyalty")
+        self.assertIn("raw/loyalty/full-load/clientes/clientes.parquet", stack.objects())
+
+    def test_neither_configuration_nor_dataset_is_refused(self) -> None:
+        with self.assertRaisesRegex(ClientError, "Give either Config, or Dataset with Tables"):
+            local.deploy(self.aws, "nothing", self.programs.binary, {})
+
     def test_the_role_allows_what_a_run_needs_and_no_more(self) -> None:
         stack = self.deploy("role", Prefix="loyalty")
         role = stack.role_credentials()

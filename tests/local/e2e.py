@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import tempfile
 import unittest
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -185,10 +186,10 @@ class Deployed(unittest.TestCase):
             self.assertIn("level", json.loads(line))
             self.assertNotIn(local.KAGGLE_KEY, line)
 
-    def assert_denied(self, call) -> None:
+    def assert_denied(self, call: Callable[[], object]) -> None:
         self.assert_refused("AccessDenied", call)
 
-    def assert_refused(self, code: str, call) -> None:
+    def assert_refused(self, code: str, call: Callable[[], object]) -> None:
         with self.assertRaises(ClientError) as caught:
             call()
         self.assertEqual(caught.exception.response["Error"]["Code"].removesuffix("Exception"), code)

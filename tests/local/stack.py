@@ -8,6 +8,8 @@ template's role can do what the template allows, and no more. Each context manag
 from __future__ import annotations
 
 import ctypes
+import functools
+import io
 import json
 import os
 import platform
@@ -273,14 +275,14 @@ def bare_environment() -> dict[str, str]:
     return {name: os.environ[name] for name in kept if name in os.environ}
 
 
+@functools.cache
 def packaged(binary: Path) -> bytes:
     """The zip that Lambda expects: the binary under the name bootstrap."""
-    path = binary.with_name(f"{binary.name}-package.zip")
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
-        entry = zipfile.ZipInfo("bootstrap", date_time=(2026, 1, 1, 0, 0, 0))
-        entry.external_attr, entry.compress_type = 0o755 << 16, zipfile.ZIP_DEFLATED
-        archive.writestr(entry, binary.read_bytes())
-    return path.read_bytes()
+    package, entry = io.BytesIO(), zipfile.ZipInfo("bootstrap")
+    entry.external_attr, entry.compress_type = 0o755 << 16, zipfile.ZIP_DEFLATED
+    with zipfile.ZipFile(package, "w") as archive:
+        archive.writestr(entry, binary.read_bytes(), compresslevel=1)
+    return package.getvalue()
 
 
 def template_with_code(location: str) -> str:

@@ -1,0 +1,110 @@
+# Everything that a developer or an operator does with this project. `make` lists it.
+
+ARCH ?= arm64
+ENVIRONMENT ?= default
+EVENT ?= events/schedule.json
+PYTHON ?= python3
+
+FUNCTION := cdc-to-s3
+DEV := .venv/bin
+RELEASE := .venv-release/bin
+WITH_RELEASE_TOOLS := PATH="$(CURDIR)/$(RELEASE):$$PATH"
+CARGO_LAMBDA_ARCH := $(if $(filter x86_64,$(ARCH)),--x86-64,--arm64)
+RUST_TARGET := $(if $(filter x86_64,$(ARCH)),x86_64,aarch64)-unknown-linux-gnu
+
+export CLIPPY_CONF_DIR := .config
+export SAM_CLI_TELEMETRY := 0
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## Lists the targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo
+	@echo "  ARCH=arm64|x86_64 for build; ENVIRONMENT=default|dev|prod (see samconfig.toml) for deploy and invoke;"
+	@echo "  EVENT=events/….json for invoke and invoke-local"
+
+.PHONY: local
+local: $(DEV)/.ready ## Runs the whole product here: emulated AWS, Kaggle stand-in, three versions of a sample dataset
+	$(DEV)/python tests/local/demo.py $(if $(KEEP),--keep)
+
+.PHONY: test
+test: test-e2e test-rust ## Runs all tests
+
+.PHONY: test-e2e
+test-e2e: $(DEV)/.ready ## Runs the end-to-end tests of the deployed template only
+	$(DEV)/python tests/local/e2e.py
+
+.PHONY: test-rust
+test-rust: $(DEV)/.ready ## Runs the Rust tests only, against an emulated S3
+	@if cargo nextest --version >/dev/null 2>&1; then \
+		set -ex; cargo test --locked --doc; \
+		$(DEV)/python tests/support/emulator.py run -- cargo nextest run --locked; \
+	else \
+		set -ex; $(DEV)/python tests/support/emulator.py run -- cargo test --locked; \
+	fi
+
+.PHONY: check
+check: lint test ## Does what CI does: lint, then test
+
+.PHONY: lint
+lint: lint-rust lint-template ## Checks format, lints, documentation and the template
+
+.PHONY: lint-rust
+lint-rust:
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- -D warnings
+	RUSTDOCFLAGS=-Dwarnings cargo doc --locked --no-deps
+
+.PHONY: lint-template
+lint-template: $(DEV)/.ready
+	AWS_DEFAULT_REGION=us-east-1 $(DEV)/cfn-lint template.yaml
+	@if $(WITH_RELEASE_TOOLS) command -v sam >/dev/null; then \
+		set -x; AWS_DEFAULT_REGION=us-east-1 $(WITH_RELEASE_TOOLS) sam validate --lint; \
+	else \
+		echo "sam validate was left out: SAM CLI is not here (make release-tools brings it)"; \
+	fi
+
+.PHONY: fmt
+fmt: ## Formats the Rust code
+	cargo fmt
+
+.PHONY: build
+build: $(RELEASE)/.ready ## Builds the release zip for Lambda: target/lambda/cdc-to-s3/bootstrap.zip
+	@if command -v rustup >/dev/null; then set -x; rustup target add $(RUST_TARGET); fi
+	$(WITH_RELEASE_TOOLS) cargo lambda build --locked --release $(CARGO_LAMBDA_ARCH) --bin $(FUNCTION) --output-format zip
+
+.PHONY: deploy
+deploy: $(RELEASE)/.ready ## Builds, and deploys to AWS with the parameters in samconfig.toml
+	cargo fetch --locked
+	$(WITH_RELEASE_TOOLS) sam build --config-env $(ENVIRONMENT)
+	$(WITH_RELEASE_TOOLS) sam deploy --config-env $(ENVIRONMENT)
+
+.PHONY: invoke
+invoke: $(RELEASE)/.ready ## Runs the deployed function once, with EVENT
+	$(WITH_RELEASE_TOOLS) sam remote invoke Function --config-env $(ENVIRONMENT) --event-file $(EVENT)
+
+.PHONY: watch
+watch: $(RELEASE)/.ready ## Serves the function here, rebuilt on each change; settings come from .env if there is one
+	$(WITH_RELEASE_TOOLS) cargo lambda watch --invoke-address 127.0.0.1 --invoke-port 9000 $(if $(wildcard .env),--env-file .env)
+
+.PHONY: invoke-local
+invoke-local: $(RELEASE)/.ready ## Runs the function that `make watch` serves once, with EVENT
+	$(WITH_RELEASE_TOOLS) cargo lambda invoke $(FUNCTION) --invoke-address 127.0.0.1 --invoke-port 9000 --data-file $(EVENT)
+
+.PHONY: release-tools
+release-tools: $(RELEASE)/.ready ## Installs cargo-lambda, Zig and the SAM CLI into .venv-release
+
+.PHONY: clean
+clean: ## Removes all that was built or installed in this folder
+	cargo clean
+	rm -rf .venv .venv-release .aws-sam
+
+# The two environments are apart because their pinned versions of botocore differ. Each is made anew when its
+# requirements change, and counts as ready only when it is whole.
+.venv/bin/.ready: requirements-dev.txt
+.venv-release/bin/.ready: requirements-release.txt
+.venv/bin/.ready .venv-release/bin/.ready:
+	$(PYTHON) -m venv --clear $(@:/bin/.ready=)
+	$(@D)/python -m pip install --quiet --disable-pip-version-check --requirement $<
+	@touch $@

@@ -51,7 +51,7 @@ impl Handler {
         let deadline = Deadline::within(left.saturating_sub(margin(left)));
         let request = Request::from_event(event.payload, &event.context.request_id, now, deadline);
         let report = match request {
-            Ok(request) => self.run(&request).await,
+            Ok(request) => Box::pin(self.run(&request)).await,
             Err(error) => Err(error),
         };
         report.map_err(Failure::Run).and_then(judge).inspect_err(|failure| {
@@ -68,7 +68,7 @@ impl Handler {
         let config = Config::from_json(&text, self.clients.environment(), &Overrides::default())?;
         let store = self.clients.store(&config).await;
         let source = self.clients.source(&config).await?;
-        pipeline::run(request, &config.tables, &source, store.as_ref(), &self.temporary, &Unwatched).await
+        Box::pin(pipeline::run(request, &config.tables, &source, store.as_ref(), &self.temporary, &Unwatched)).await
     }
 }
 

@@ -2,6 +2,8 @@
 //!
 //! Data flows one way: trigger → config and secrets → source → table → diff → lake (commit) → report.
 
+#![recursion_limit = "256"] // the futures of the AWS SDK nest deeply
+
 pub mod cli;
 pub mod clients;
 pub mod config;

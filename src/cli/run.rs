@@ -46,7 +46,7 @@ pub(super) fn run(shell: &Shell, arguments: &RunArguments) -> Result<u8> {
         let config = shell.config(&arguments.common).await?;
         let timer = config.timer.filter(|_| !arguments.once && arguments.run_at.is_none());
         loop {
-            let done = once(shell, arguments, &config).await;
+            let done = Box::pin(once(shell, arguments, &config)).await;
             let Some(interval) = timer else { return done.map(|report| report.exit_code()) };
             match done {
                 Err(error) if error.kind() == Kind::Config => return Err(error),
@@ -68,13 +68,14 @@ async fn once(shell: &Shell, arguments: &RunArguments, config: &Config) -> Resul
     };
     let store = shell.clients.store(config).await;
     let bars = Bars::new();
-    let report = pipeline::run(&request, &config.tables, &source, store.as_ref(), &std::env::temp_dir(), &bars).await;
+    let report =
+        Box::pin(pipeline::run(&request, &config.tables, &source, store.as_ref(), &std::env::temp_dir(), &bars)).await;
     bars.clear();
     let report = report?;
     if arguments.common.json {
-        print::json(&report)?
+        print::json(&report)?;
     } else {
-        print::report(&report, &store.location())?
+        print::report(&report, &store.location())?;
     }
     Ok(report)
 }

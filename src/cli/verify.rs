@@ -25,9 +25,9 @@ pub(super) fn run(shell: &Shell, arguments: &VerifyArguments) -> Result<u8> {
         let runner = Runner { owner: "verify".to_owned(), run_at: RunTime::new(now), now, expires: now };
         let found = verify::verify(store.as_ref(), &tables, &runner, &std::env::temp_dir()).await?;
         if common.json {
-            print::json(&found)?
+            print::json(&found)?;
         } else {
-            print::verification(&found, &store.location())?
+            print::verification(&found, &store.location())?;
         }
         Ok(u8::from(!found.ok))
     })

@@ -177,7 +177,7 @@ pub async fn read_footer(store: &dyn ObjectStore, key: &str) -> Result<Option<(F
                 return Ok(Some((footer_of(&metadata, key)?, etag)));
             }
             Err(ParquetError::NeedMoreData(needed)) if wanted < len => {
-                wanted = len.min((needed as u64).max(wanted * 2))
+                wanted = len.min((needed as u64).max(wanted * 2));
             }
             Err(error) => return Err(damaged(key, error)),
         }

@@ -90,7 +90,7 @@ impl Archive {
             digest.update(member.name.as_bytes());
             match &member.place {
                 Place::Zipped { size, crc32, .. } => {
-                    digest.update(&[size.to_le_bytes(), u64::from(*crc32).to_le_bytes()].concat())
+                    digest.update(&[size.to_le_bytes(), u64::from(*crc32).to_le_bytes()].concat());
                 }
                 Place::File(path) => digest.update(&file_digest(path)?.to_le_bytes()),
             }

@@ -184,15 +184,11 @@ pub(crate) fn empty(file: &str, table: &str) -> Error {
 
 /// An I/O error that carries one of ours is that; anything else is an unreadable file.
 fn unreadable(name: &str, line: u64, cause: std::io::Error) -> Error {
-    if cause.get_ref().is_some_and(|inner| inner.is::<Error>()) {
-        match cause.into_inner().map(|inner| inner.downcast::<Error>()) {
-            Some(Ok(error)) => return *error,
-            _ => return Error::internal("LostCause", format!("cannot read `{name}`")),
-        }
-    }
-    Error::data("UnreadableFile", format!("cannot read `{name}` beyond line {line}"))
-        .caused_by(cause)
-        .hint("the archive is damaged or truncated: fetch it again")
+    cause.downcast::<Error>().unwrap_or_else(|cause| {
+        Error::data("UnreadableFile", format!("cannot read `{name}` beyond line {line}"))
+            .caused_by(cause)
+            .hint("the archive is damaged or truncated: fetch it again")
+    })
 }
 
 /// The text of a cell, `None` where it means null.

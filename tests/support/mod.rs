@@ -1,6 +1,6 @@
 //! What the integration tests share.
 
-pub(crate) mod kaggle;
 pub(crate) mod emulator;
 pub(crate) mod faults;
+pub(crate) mod kaggle;
 pub(crate) mod script;

@@ -116,7 +116,7 @@ async fn a_missing_permission_is_named_with_the_key() {
     assert!(hint.contains("kms:GenerateDataKey"), "{hint}");
 
     let denied = Answer::error(403, "AccessDenied");
-    let (_server, store) = scripted([denied.clone(), denied]).await;
+    let (_server, store) = scripted([denied.clone(), denied.clone(), denied]).await;
     let error = store.get("t", None).await.err().unwrap();
     let hint = error.advice().unwrap();
     assert!(
@@ -125,6 +125,22 @@ async fn a_missing_permission_is_named_with_the_key() {
     );
     let error = store.list("cdc/", None).await.unwrap_err();
     assert!(error.advice().unwrap().contains("allow s3:ListBucket on arn:aws:s3:::bucket"));
+}
+
+#[tokio::test]
+async fn a_403_for_an_object_that_the_listing_does_not_show_is_its_absence() {
+    let listing = |keys: &str| {
+        Answer::status(200)
+            .header("content-type", "application/xml")
+            .body(format!("<ListBucketResult>{keys}</ListBucketResult>"))
+    };
+    let denied = || Answer::error(403, "AccessDenied");
+    let (server, store) = scripted([denied(), listing("<Contents><Key>lake/t2</Key></Contents>")]).await;
+    assert!(store.get("t", None).await.unwrap().is_none());
+    assert!(server.asked()[1].target.contains("prefix=lake%2Ft"), "{}", server.asked()[1].target);
+
+    let (_server, store) = scripted([denied(), listing("<Contents><Key>lake/t</Key></Contents>")]).await;
+    assert_eq!(store.get("t", None).await.err().unwrap().code(), "StoreDenied");
 }
 
 #[tokio::test]

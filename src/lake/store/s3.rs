@@ -104,6 +104,12 @@ impl S3Store {
         }
     }
 
+    /// Whether a listing shows that there is no such object. S3 hides that behind a 403 from a caller whose permission to
+    /// list is bound to a prefix, because a read names none.
+    async fn is_unlisted(&self, key: &str) -> bool {
+        self.list_full(key, None).await.is_ok_and(|found| found.iter().all(|listed| listed.key != key))
+    }
+
     fn encrypted(&self, put: PutObjectFluentBuilder) -> PutObjectFluentBuilder {
         match &self.options.kms_key_id {
             Some(id) => put.server_side_encryption(ServerSideEncryption::AwsKms).ssekms_key_id(id),
@@ -132,7 +138,11 @@ impl S3Store {
 impl ObjectStore for S3Store {
     async fn get(&self, key: &str, range: Option<ByteRange>) -> Result<Option<Object>> {
         check_key(key)?;
-        read::Reader::new(self.client.clone(), self.request("read", "s3:GetObject", &self.full(key))).open(range).await
+        let request = self.request("read", "s3:GetObject", &self.full(key));
+        match read::Reader::new(self.client.clone(), request).open(range).await {
+            Err(error) if error.code() == "StoreDenied" && self.is_unlisted(key).await => Ok(None),
+            read => read,
+        }
     }
 
     async fn put(&self, key: &str, payload: &Payload, condition: &Condition) -> Result<Put> {

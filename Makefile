@@ -86,7 +86,7 @@ invoke: $(RELEASE)/.ready ## Runs the deployed function once, with EVENT
 
 .PHONY: watch
 watch: $(RELEASE)/.ready ## Serves the function here, rebuilt on each change; settings come from .env if there is one
-	$(WITH_RELEASE_TOOLS) cargo lambda watch --invoke-address 127.0.0.1 --invoke-port 9000 $(if $(wildcard .env),--env-file .env)
+	$(WITH_RELEASE_TOOLS) cargo lambda watch --locked --invoke-address 127.0.0.1 --invoke-port 9000 $(if $(wildcard .env),--env-file .env)
 
 .PHONY: invoke-local
 invoke-local: $(RELEASE)/.ready ## Runs the function that `make watch` serves once, with EVENT

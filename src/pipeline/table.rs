@@ -7,6 +7,7 @@ use super::compare::{Comparison, Job, Stamp, compare};
 use crate::error::{Error, Result};
 use crate::lake::base::{Base, BaseOutline};
 use crate::lake::commit::{Entry, StateVersion, Step, TableLog};
+use crate::lake::footer::Footer;
 use crate::lake::layout;
 use crate::lake::state::Head;
 use crate::position::Position;
@@ -78,6 +79,7 @@ async fn enter(run: &Run<'_>, spec: &TableSpec, log: &TableLog<'_>, state: &Stat
     };
     let found = compare_with_base(run, spec, &outline, &stamp).await?;
     let mut report = summary(spec, &found, &stamp);
+    report.warnings.extend(outline.changes().map(|(key, footer)| completed(key, footer)));
     let writes = found.differs_from(outline.schema()) || outline.needs_checkpoint() || outline.full_load.is_none();
     if run.request.dry_run {
         return Ok(Ended::Reported(Box::new(report)));
@@ -192,6 +194,14 @@ fn summary(spec: &TableSpec, found: &Comparison, stamp: &Stamp) -> TableReport {
         warnings: found.warnings.clone(),
         ..TableReport::new(spec.name.as_str(), if changed { TableStatus::Changed } else { TableStatus::Unchanged })
     }
+}
+
+/// What an earlier run published without getting to the full load: this one's counts do not hold it again.
+fn completed(key: &str, footer: &Footer) -> String {
+    let Footer { inserted, updated, deleted, .. } = footer;
+    format!(
+        "completed a run that had stopped after publishing {inserted} inserts, {updated} updates and {deleted} deletes in {key}"
+    )
 }
 
 fn unchanged(spec: &TableSpec, state: &StateVersion) -> Ended {

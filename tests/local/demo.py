@@ -20,6 +20,7 @@ from typing import Any, Callable
 import pyarrow.parquet
 
 import stack as local
+from killer import PowerCut, proxy
 from stack import Emulation, Invocation, Programs, Stack, StandIn
 
 TIMES = {1: "2026-11-20T09:00:00Z", 2: "2026-11-20T15:00:00Z", 3: "2026-11-20T21:00:00Z"}
@@ -53,6 +54,8 @@ def show(programs: Programs, aws: Emulation, kaggle: StandIn) -> bool:
     failed = False
     for version, moment in TIMES.items():
         kaggle.publish(version)
+        if version == 3:
+            failed |= crash(programs, aws, stack, kaggle, moment)
         failed |= run(stack, f"Version {version} of the dataset, event of {moment}", moment)
         if version == 2:
             failed |= redeliver(stack, moment)
@@ -79,6 +82,28 @@ def redeliver(stack: Stack, moment: str) -> bool:
     changed = sum(before.get(key) != value for key, value in stack.objects().items())
     print(f"  objects written: {changed}")
     return failed or changed > 0
+
+
+def crash(programs: Programs, aws: Emulation, stack: Stack, kaggle: StandIn, moment: str) -> bool:
+    """The same program, started for the coming event, loses its power between the changes of clientes and their full
+    load; whether it failed to be killed there."""
+    heading(f"A crash: a run of the event of {moment} is killed after it published the changes of clientes")
+    before = stack.objects()
+    cut = PowerCut("full-load/clientes/clientes.parquet")
+    config = str(local.SAMPLE / "config.json")
+    command = [str(programs.binary), "run", "--config", config, "--lake", stack.lake, "--run-at", moment]
+    with tempfile.TemporaryDirectory() as home, proxy(aws.endpoint, cut) as storage:
+        account = {"KAGGLE_USERNAME": local.KAGGLE_USER, "KAGGLE_KEY": local.KAGGLE_KEY, "KAGGLE_API_ENDPOINT": kaggle.url}
+        environment = {**aws.environment(), **account, "AWS_ENDPOINT_URL": storage, "HOME": home, "TMPDIR": home}
+        with subprocess.Popen(command, cwd=home, env=environment) as victim:
+            cut.victim = victim
+            code = victim.wait()
+    written = sorted(key for key, value in stack.objects().items() if before.get(key) != value)
+    print(f"  killed by signal {-code}" if code < 0 else f"  ended with exit code {code}")
+    for key in written:
+        print(f"  left behind: {key}")
+    print("  the full load of clientes is behind its changes now; the event itself still comes:")
+    return not cut.struck.is_set()
 
 
 def print_report(answer: Invocation) -> None:
@@ -160,7 +185,7 @@ def print_table(headings: list[str], rows: list[list[Any]]) -> None:
 
 def brief(cell: Any) -> str:
     text = "" if cell is None else str(cell)
-    return text if len(text) <= 24 else text[:8] + "…"
+    return text if len(text) <= 26 else text[:8] + "…"
 
 
 def heading(text: str) -> None:

@@ -1,0 +1,68 @@
+"""A power cut at a chosen moment: a proxy in front of S3 that kills the program instead of passing one write on."""
+
+from __future__ import annotations
+
+import http.client
+import subprocess
+import threading
+import urllib.parse
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Iterator
+
+HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding"}
+
+
+class PowerCut:
+    """Kills its victim when the first object whose key ends in `suffix` is about to be written."""
+
+    def __init__(self, suffix: str) -> None:
+        self.suffix = suffix
+        self.victim: subprocess.Popen | None = None
+        self.struck = threading.Event()
+
+    def strikes(self, method: str, path: str) -> bool:
+        if method != "PUT" or not urllib.parse.urlsplit(path).path.endswith(self.suffix) or self.victim is None:
+            return False
+        self.struck.set()
+        self.victim.kill()
+        return True
+
+
+@contextmanager
+def proxy(upstream: str, cut: PowerCut) -> Iterator[str]:
+    """A proxy on loopback in front of `upstream`; its address."""
+    place = urllib.parse.urlsplit(upstream).netloc
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def pass_on(self) -> None:
+            if cut.strikes(self.command, self.path):
+                self.close_connection = True
+                return
+            body = self.rfile.read(int(self.headers.get("content-length", 0)))
+            connection = http.client.HTTPConnection(place, timeout=30)
+            connection.request(self.command, self.path, body, dict(self.headers.items()))
+            answer = connection.getresponse()
+            content = answer.read()
+            self.send_response(answer.status)
+            for name, value in answer.getheaders():
+                if name.lower() not in HOP_BY_HOP | {"content-length"}:
+                    self.send_header(name, value)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+            connection.close()
+
+        do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = pass_on
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()

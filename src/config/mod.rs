@@ -7,10 +7,12 @@
 //! The environment lies over the document where both speak of the same thing, and command-line arguments
 //! ([`Overrides`]) lie over both.
 
+mod dataset;
 mod environment;
 mod faults;
 mod json;
 mod lake;
+mod limits;
 mod section;
 mod source;
 mod tables;
@@ -20,18 +22,19 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+pub use self::dataset::Dataset;
 pub use self::environment::{
     CDC_CONFIG, CDC_LAKE, CDC_LOG_FORMAT, Environment, KAGGLE_API_ENDPOINT, KAGGLE_API_TOKEN, KAGGLE_CONFIG_DIR,
     KAGGLE_KEY, KAGGLE_SECRET_ID, KAGGLE_USERNAME, RUST_LOG,
 };
 pub(crate) use self::faults::Faults;
 pub use self::lake::S3Settings;
+pub use self::limits::Limits;
 pub(crate) use self::section::Section;
-pub use self::source::SourceConfig;
+pub use self::source::{DEFAULT_KAGGLE_ENDPOINT, SourceConfig};
 pub use self::text::{ConfigSource, ConfigText};
 use crate::error::{Error, Result};
 use crate::lake::store::LakeUrl;
-use crate::source::Limits;
 use crate::table::TableSpec;
 
 const KEYS: [&str; 6] = ["dataset_name", "source", "aws", "timer", "tables", "limits"];

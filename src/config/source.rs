@@ -2,10 +2,13 @@
 
 use url::Url;
 
+use super::dataset::Dataset;
 use super::environment::{Environment, KAGGLE_API_ENDPOINT};
 use super::faults::Faults;
 use super::section::Section;
-use crate::source::kaggle::{DEFAULT_ENDPOINT, Dataset};
+
+/// The base URL of Kaggle's API.
+pub const DEFAULT_KAGGLE_ENDPOINT: &str = "https://api.kaggle.com";
 
 /// The keys of a `source`, of whatever type.
 const KEYS: [&str; 3] = ["type", "database", "secret_id"];
@@ -66,7 +69,7 @@ fn dataset(root: &Section<'_>) -> Option<Dataset> {
 
 /// The value may carry credentials by mistake: it is not shown.
 fn endpoint(environment: &Environment, faults: &Faults) -> Option<Url> {
-    let text = environment.get(KAGGLE_API_ENDPOINT).unwrap_or(DEFAULT_ENDPOINT);
+    let text = environment.get(KAGGLE_API_ENDPOINT).unwrap_or(DEFAULT_KAGGLE_ENDPOINT);
     let url = Url::parse(text).ok().filter(is_plain_http);
     if url.is_none() {
         faults.add(KAGGLE_API_ENDPOINT, "must be an http or https URL without user name, query and fragment");

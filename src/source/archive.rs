@@ -12,7 +12,8 @@ use flate2::bufread::{DeflateDecoder, MultiGzDecoder};
 use xxhash_rust::xxh3::Xxh3;
 use zip::{CompressionMethod, ZipArchive};
 
-use super::inflate::{Checked, Limits};
+use super::inflate::Checked;
+use crate::config::Limits;
 use crate::error::{Error, Result};
 use crate::position::Position;
 use crate::table::{CsvFile, ParquetTable, TableFile, TableName};

@@ -4,25 +4,11 @@ use std::io::{self, Read};
 
 use flate2::Crc;
 
+use crate::config::Limits;
 use crate::error::Error;
-
-/// How much may come out of one member of an archive.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// At most so many bytes.
-    pub max_uncompressed_bytes: u64,
-    /// At most so many times the compressed size, once 64 MiB are out.
-    pub max_compression_ratio: u64,
-}
 
 /// Small members may have any ratio.
 const RATIO_APPLIES_FROM: u64 = 64 * 1024 * 1024;
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self { max_uncompressed_bytes: 64 << 30, max_compression_ratio: 200 }
-    }
-}
 
 /// A reader that ends in an error where the bytes are not those announced, or too many.
 pub(crate) struct Checked<R> {

@@ -8,8 +8,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use self::archive::Archive;
-pub use self::inflate::Limits;
 use self::kaggle::{Dataset, Kaggle};
+pub use crate::config::Limits;
 use crate::error::{Error, Result};
 use crate::position::Position;
 use crate::trigger::Deadline;

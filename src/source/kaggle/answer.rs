@@ -7,8 +7,8 @@ use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::dataset::Dataset;
 use super::{VersionInfo, fault};
+use crate::config::Dataset;
 use crate::error::Result;
 
 /// The answer of `GetDataset`, as far as it is used.

@@ -10,9 +10,9 @@ use serde_json::{Value, json};
 use url::Url;
 
 use super::answer::{Complaint, DatasetInfo};
-use super::dataset::Dataset;
 use super::retry::{Failed, Retries};
 use super::{Settings, fault, headers};
+use crate::config::Dataset;
 use crate::error::{Error, Result};
 use crate::secrets::{CredentialCache, KaggleCredentials};
 use crate::trigger::Deadline;

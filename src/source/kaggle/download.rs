@@ -19,10 +19,10 @@ use url::Url;
 
 use super::answer::xml_code;
 use super::api::{Api, is_redirect, network, passing_status, read_body};
-use super::dataset::Dataset;
 use super::partial::{Head, Misfit, Partial};
 use super::retry::{Failed, Retries};
 use super::{Archive, Progress, fault, headers};
+use crate::config::Dataset;
 use crate::error::{Error, Result};
 use crate::trigger::Deadline;
 

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use reqwest::StatusCode;
 
-use super::dataset::Dataset;
+use crate::config::Dataset;
 use crate::error::Error;
 
 pub(super) fn endpoint(problem: &str) -> Error {

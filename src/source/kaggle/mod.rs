@@ -12,7 +12,6 @@
 
 mod answer;
 mod api;
-mod dataset;
 mod download;
 mod fault;
 mod headers;
@@ -28,13 +27,10 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use self::api::Api;
-pub use self::dataset::Dataset;
+pub use crate::config::Dataset;
 use crate::error::Result;
 use crate::secrets::CredentialCache;
 use crate::trigger::Deadline;
-
-/// Where the API is, unless the configuration says otherwise.
-pub const DEFAULT_ENDPOINT: &str = "https://api.kaggle.com";
 
 /// Called with the bytes of the archive there so far (which falls back to fewer when a download starts over) and the
 /// length of the whole, where it is known.
@@ -112,7 +108,7 @@ pub struct Kaggle {
 }
 
 impl Kaggle {
-    /// A client of the API at `endpoint` (scheme, host, port; [`DEFAULT_ENDPOINT`]).
+    /// A client of the API at `endpoint` (scheme, host, port; [`DEFAULT_KAGGLE_ENDPOINT`](crate::config::DEFAULT_KAGGLE_ENDPOINT)).
     ///
     /// # Errors
     /// `KaggleEndpoint` (kind `Config`) when `endpoint` is no plain http or https address.

@@ -9,10 +9,10 @@ use reqwest::header::HeaderMap;
 use tokio::fs::File;
 use tokio::io::{AsyncWriteExt, BufWriter};
 
-use super::dataset::Dataset;
 use super::headers::{ContentRange, content_length, content_range, etag, is_strong};
 use super::verify::{Offered, Running};
 use super::{Archive, fault};
+use crate::config::Dataset;
 use crate::error::Result;
 
 const BUFFER: usize = 1 << 20;

@@ -1,6 +1,7 @@
 //! The program: what a run does, in the order in which it does it.
 
 mod compare;
+mod output;
 mod schema;
 mod table;
 

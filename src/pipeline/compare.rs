@@ -2,30 +2,33 @@
 //!
 //! Pure work on local files, for a blocking thread: nothing is stored here, so it may fail or be abandoned anywhere.
 
-use std::sync::Arc;
+use std::sync::mpsc::sync_channel;
+use std::thread;
 use std::time::Duration;
 
-use arrow::array::{ArrayRef, RecordBatch, StringArray, UInt32Array};
+use arrow::array::RecordBatch;
 use hashbrown::HashMap;
 
+use super::output::{Output, Written};
 use super::schema;
-use crate::diff::{Counts, Diff, Fault, Operation, PrintPlan, Prints, Rules, SetHash, Verdict};
+use crate::diff::{Counts, Diff, Fault, PrintPlan, Prints, Rules, SetHash};
 use crate::error::{Error, Result};
-use crate::lake::base::{Base, take};
+use crate::lake::base::Base;
 use crate::lake::footer::{FileKind, Footer};
 use crate::lake::layout::RunTime;
-use crate::lake::parquet::ParquetWriter;
 use crate::lake::store::Payload;
-use crate::lake::with_op;
 use crate::position::Position;
 use crate::table::{
-    ColumnType, OnDuplicateKey, PassError, Rows, SchemaChange, TableFile, TableSchema, TableSpec, empty_table, widen,
+    ColumnType, OnDuplicateKey, PassError, Rows, SchemaChange, TableFile, TableSchema, TableSpec, empty_table,
 };
 use crate::trigger::Deadline;
 use crate::workspace::Workspace;
 
 /// How often a pass may begin again: once for the encoding, once for the types.
 const PASSES: usize = 3;
+
+/// Batches that may be read ahead.
+const WAITING: usize = 4;
 
 /// What a comparison needs.
 pub(super) struct Job {
@@ -93,8 +96,8 @@ fn pass(job: &Job, schema: &TableSchema) -> Result<Comparison, PassError> {
     if spec.on_duplicate_key == OnDuplicateKey::Last {
         diff.keep_lines(last_lines(job, schema, &plans.own)?);
     }
-    let mut output = Output::create(job, schema)?;
-    job.file.read(spec, schema, &mut |rows| {
+    let mut output = Output::create(&job.workspace, schema)?;
+    read_ahead(job, schema, &mut |rows| {
         (job.progress)(rows.lines.len() as u64);
         in_time(job)?;
         let (own, older) = plans.prints(&rows.batch)?;
@@ -103,8 +106,8 @@ fn pass(job: &Job, schema: &TableSchema) -> Result<Comparison, PassError> {
     })?;
     guard(job, schema, &diff, &plans.own, index.rows())?;
     job.base.rows(&diff.deleted(), &mut |number, batch| output.write_deleted(&batch, schema, &plans.base[number]))?;
-    prove(job, &diff, output.written)?;
-    Ok(output.finish(job, schema, diff.counts(), diff.new_set())?)
+    prove(job, &diff, output.written())?;
+    Ok(comparison(job, schema, output, diff.counts(), diff.new_set())?)
 }
 
 /// Nothing is lost by stopping here.
@@ -146,104 +149,51 @@ fn last_lines(job: &Job, schema: &TableSchema, plan: &PrintPlan) -> Result<HashM
     Ok(lines)
 }
 
-/// The two files under construction, and the fingerprints of the changes as they were written.
-struct Output<'a> {
-    job: &'a Job,
-    full_load: ParquetWriter,
-    cdc: Option<ParquetWriter>,
-    written: Written,
+/// Reads all rows on a thread of its own, ahead of `each`.
+fn read_ahead(job: &Job, schema: &TableSchema, each: &mut dyn FnMut(Rows) -> Result<()>) -> Result<(), PassError> {
+    thread::scope(|scope| {
+        let (send, received) = sync_channel(WAITING);
+        let gone = |_| Error::internal("ReaderStopped", "nobody takes the rows any more");
+        let reader = scope.spawn(move || job.file.read(&job.spec, schema, &mut |rows| send.send(rows).map_err(gone)));
+        received.into_iter().try_for_each(each)?;
+        reader.join().map_err(|_| Error::internal("Panic", "reading ended in a panic; nothing was published"))?
+    })
 }
 
-#[derive(Clone, Copy, Default)]
-struct Written {
-    present: SetHash,
-    absent: SetHash,
-    deleted: u64,
-}
-
-impl<'a> Output<'a> {
-    fn create(job: &'a Job, schema: &TableSchema) -> Result<Self> {
-        let full_load = ParquetWriter::create(job.workspace.new_file("full-load.parquet"), schema.arrow())?;
-        Ok(Self { job, full_load, cdc: None, written: Written::default() })
-    }
-
-    fn write(&mut self, rows: &Rows, verdicts: &[Verdict], plan: &PrintPlan) -> Result<()> {
-        let pick = |wanted: &dyn Fn(Verdict) -> bool| -> UInt32Array {
-            (0..)
-                .zip(verdicts)
-                .filter(|(_, verdict)| wanted(**verdict))
-                .map(|(row, _)| row)
-                .collect::<Vec<u32>>()
-                .into()
-        };
-        if verdicts.contains(&Verdict::Dropped) {
-            self.full_load.write(&take(&rows.batch, &pick(&|verdict| verdict != Verdict::Dropped))?)?;
-        } else {
-            self.full_load.write(&rows.batch)?;
-        }
-        let changed = pick(&|verdict| matches!(verdict, Verdict::Insert | Verdict::Update));
-        if changed.is_empty() {
-            return Ok(());
-        }
-        let batch = take(&rows.batch, &changed)?;
-        let prints = plan.prints(&batch)?;
-        prints.keys.iter().zip(&prints.contents).for_each(|(&key, &content)| self.written.present.add(key, content));
-        let operation = |row: &u32| match verdicts[*row as usize] {
-            Verdict::Insert => Operation::Insert,
-            _ => Operation::Update,
-        };
-        self.write_changes(&batch, changed.values().iter().map(operation))
-    }
-
-    fn write_deleted(&mut self, batch: &RecordBatch, schema: &TableSchema, plan: &PrintPlan) -> Result<()> {
-        let prints = plan.prints(batch)?;
-        prints.keys.iter().zip(&prints.contents).for_each(|(&key, &content)| self.written.absent.add(key, content));
-        self.written.deleted += prints.len() as u64;
-        self.write_changes(&widen(batch, schema)?, std::iter::repeat_n(Operation::Delete, batch.num_rows()))
-    }
-
-    fn write_changes(&mut self, batch: &RecordBatch, operations: impl Iterator<Item = Operation>) -> Result<()> {
-        let letters = StringArray::from_iter_values(operations.map(Operation::letter));
-        let schema = with_op(&batch.schema());
-        let columns = batch.columns().iter().cloned().chain([Arc::new(letters) as ArrayRef]).collect();
-        let batch = RecordBatch::try_new(Arc::clone(&schema), columns)
-            .map_err(|error| Error::internal("BadBatch", "columns of one batch do not match").caused_by(error))?;
-        let writer = match &mut self.cdc {
-            Some(writer) => writer,
-            none => none.insert(ParquetWriter::create(self.job.workspace.new_file("cdc.parquet"), schema)?),
-        };
-        writer.write(&batch)
-    }
-
-    fn finish(self, job: &Job, schema: &TableSchema, counts: Counts, set_hash: SetHash) -> Result<Comparison> {
-        let footer = |kind| Footer {
-            kind,
-            table: job.spec.name.to_string(),
-            key_columns: job.spec.pk.clone(),
-            run_at: job.stamp.run_at,
-            owner: job.stamp.owner.clone(),
-            position: job.stamp.position.clone(),
-            previous_run_at: job.stamp.previous_run_at,
-            rows: counts.rows,
-            inserted: counts.inserted,
-            updated: counts.updated,
-            deleted: counts.deleted,
-            silent_changes: counts.silent,
-            row_set_hash: set_hash.to_hex(),
-            schema: schema.clone(),
-        };
-        let (full, changes) = (footer(FileKind::FullLoad), footer(FileKind::Cdc));
-        let cdc = self.cdc.map(|writer| Ok::<_, Error>((writer.finish(&changes)?, changes))).transpose()?;
-        Ok(Comparison {
-            counts,
-            schema: schema.clone(),
-            schema_changes: job.stored.as_ref().map(|stored| schema.changes_since(stored)).unwrap_or_default(),
-            warnings: warnings(&job.spec, schema, counts),
-            set_hash,
-            cdc,
-            full_load: (self.full_load.finish(&full)?, full),
-        })
-    }
+fn comparison(
+    job: &Job,
+    schema: &TableSchema,
+    output: Output,
+    counts: Counts,
+    set_hash: SetHash,
+) -> Result<Comparison> {
+    let footer = |kind| Footer {
+        kind,
+        table: job.spec.name.to_string(),
+        key_columns: job.spec.pk.clone(),
+        run_at: job.stamp.run_at,
+        owner: job.stamp.owner.clone(),
+        position: job.stamp.position.clone(),
+        previous_run_at: job.stamp.previous_run_at,
+        rows: counts.rows,
+        inserted: counts.inserted,
+        updated: counts.updated,
+        deleted: counts.deleted,
+        silent_changes: counts.silent,
+        row_set_hash: set_hash.to_hex(),
+        schema: schema.clone(),
+    };
+    let (full, changes) = (footer(FileKind::FullLoad), footer(FileKind::Cdc));
+    let (full_load, cdc) = output.finish(&full, &changes)?;
+    Ok(Comparison {
+        counts,
+        schema: schema.clone(),
+        schema_changes: job.stored.as_ref().map(|stored| schema.changes_since(stored)).unwrap_or_default(),
+        warnings: warnings(&job.spec, schema, counts),
+        set_hash,
+        cdc: cdc.map(|payload| (payload, changes)),
+        full_load: (full_load, full),
+    })
 }
 
 /// Refuses keys that the policy does not allow, and snapshots that look like a loss rather than a change.

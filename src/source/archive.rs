@@ -12,6 +12,7 @@ use flate2::bufread::{DeflateDecoder, MultiGzDecoder};
 use xxhash_rust::xxh3::Xxh3;
 use zip::{CompressionMethod, ZipArchive};
 
+use super::ahead::ReadAhead;
 use super::inflate::Checked;
 use crate::config::Limits;
 use crate::error::{Error, Result};
@@ -74,10 +75,10 @@ impl Archive {
         let open = move || -> Result<Box<dyn Read + Send>> {
             let plain = archive.read(&member)?;
             if format == Format::Csv {
-                return Ok(plain);
+                return Ok(Box::new(ReadAhead::new(plain)));
             }
             let unzipped = MultiGzDecoder::new(BufReader::with_capacity(READ_BUFFER, plain));
-            Ok(Box::new(Checked::gzip(unzipped, &member.name, archive.limits)))
+            Ok(Box::new(ReadAhead::new(Checked::gzip(unzipped, &member.name, archive.limits))))
         };
         Ok(TableFile::Csv(CsvFile::new(name, Box::new(open))))
     }

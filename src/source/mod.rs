@@ -1,5 +1,6 @@
 //! Sources: where a snapshot comes from. They are a closed set, and all end in the same value, an [`Archive`].
 
+mod ahead;
 pub mod archive;
 mod inflate;
 pub mod kaggle;

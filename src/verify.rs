@@ -7,7 +7,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use crate::diff::{Index, PrintPlan, Prints};
+use crate::diff::{Index, Lookup, LookupPlan};
 use crate::error::{Error, Result};
 use crate::lake::base::{Base, BaseOutline};
 use crate::lake::commit::{Runner, TableLog};
@@ -15,7 +15,7 @@ use crate::lake::footer::{FileKind, Footer};
 use crate::lake::layout;
 use crate::lake::parquet::ParquetFile;
 use crate::lake::store::ObjectStore;
-use crate::table::{ColumnType, TableSpec, UpdateDetection};
+use crate::table::{TableSpec, UpdateDetection};
 use crate::workspace::Workspace;
 
 /// What `verify` found out about the tables of a lake.
@@ -150,29 +150,13 @@ fn compare(spec: &TableSpec, log: &Base, full: &ParquetFile) -> Result<Compared>
         Err(error) if error.code() == "BrokenLog" => return Ok(Compared { silent: 0, problems: vec![error.chain()] }),
         Err(error) => return Err(error),
     };
-    let plans = plans(spec, log, full, order)?;
+    let plan = LookupPlan::new(schema, &log.schemas(), &spec.pk, order)?;
     let mut tally = Tally::default();
     for batch in full.batches(None)? {
         let batch = batch?;
-        let prints = plans.iter().map(|plan| plan.prints(&batch)).collect::<Result<Vec<_>>>()?;
-        tally.rows(&index, &prints, spec.update_detection);
+        tally.rows(&index, &plan.prints(&batch)?, spec.update_detection);
     }
     Ok(tally.compared(index.rows()))
-}
-
-/// One plan per schema of the log; a log of no objects still needs the full load's own.
-fn plans(
-    spec: &TableSpec,
-    log: &Base,
-    full: &ParquetFile,
-    order: Option<(&str, ColumnType)>,
-) -> Result<Vec<PrintPlan>> {
-    let schema = &full.footer().schema;
-    let mut schemas = log.schemas();
-    if schemas.is_empty() {
-        schemas.push(schema);
-    }
-    schemas.into_iter().map(|older| PrintPlan::new(schema, older, &spec.pk, order)).collect()
 }
 
 #[derive(Default)]
@@ -184,19 +168,14 @@ struct Tally {
 }
 
 impl Tally {
-    fn rows(&mut self, index: &Index, prints: &[Prints], detection: UpdateDetection) {
-        let rows = prints.first().map_or(0, Prints::len);
-        for row in 0..rows {
-            let found = prints.iter().enumerate().find_map(|(number, prints)| {
-                let slot = index.find(prints.keys[row])?;
-                (index.schema_of(slot) == number).then_some((slot, prints))
-            });
-            match found {
+    fn rows(&mut self, index: &Index, rows: &Lookup, detection: UpdateDetection) {
+        for row in 0..rows.own.len() {
+            match index.find(rows, row) {
                 None => self.unknown += 1,
-                Some((slot, prints)) => {
+                Some(slot) => {
                     self.met += 1;
-                    let same = prints.contents[row] == index.content(slot);
-                    let excused = detection == UpdateDetection::Date && !index.precedes(slot, &prints.orders, row);
+                    let same = rows.as_in(index.schema_of(slot)).contents[row] == index.content(slot);
+                    let excused = detection == UpdateDetection::Date && !index.precedes(slot, &rows.own.orders, row);
                     self.silent += u64::from(!same && excused);
                     self.differing += u64::from(!same && !excused);
                 }

@@ -3,6 +3,7 @@
 use hashbrown::{HashMap, HashSet};
 
 use super::index::Index;
+use super::lookup::Lookup;
 use super::prints::{Prints, SetHash};
 use crate::table::{OnDuplicateKey, UpdateDetection};
 
@@ -103,22 +104,22 @@ impl<'a> Diff<'a> {
         self.last_lines = Some(last_lines);
     }
 
-    /// Decides on the next rows, which begin on `lines`. `own` are their fingerprints in their own schema; `older` those in
-    /// the schema of each number of the index, where they differ from their own.
-    pub fn classify(&mut self, own: &Prints, older: &[Option<Prints>], lines: &[u64]) -> Vec<Verdict> {
+    /// Decides on the next rows, which begin on `lines`.
+    pub fn classify(&mut self, rows: &Lookup, lines: &[u64]) -> Vec<Verdict> {
+        let own = &rows.own;
         let mut nulls = own.null_keys.iter().copied().peekable();
         (0..own.len())
             .map(|row| {
                 let null = nulls.next_if_eq(&row).is_some();
-                let verdict = self.verdict(own, older, row, lines[row], null);
+                let verdict = self.verdict(rows, row, lines[row], null);
                 self.count(verdict, own, row);
                 verdict
             })
             .collect()
     }
 
-    fn verdict(&mut self, own: &Prints, older: &[Option<Prints>], row: usize, line: u64, null: bool) -> Verdict {
-        let key = own.keys[row];
+    fn verdict(&mut self, rows: &Lookup, row: usize, line: u64, null: bool) -> Verdict {
+        let key = rows.own.keys[row];
         let fails = self.rules.on_duplicate_key == OnDuplicateKey::Fail;
         if null && fails {
             return self.fault(Fault { key, line, null });
@@ -126,33 +127,24 @@ impl<'a> Diff<'a> {
         if self.last_lines.as_ref().is_some_and(|last| last.get(&key) != Some(&line)) {
             return Verdict::Dropped;
         }
-        let found = self.find(own, older, row);
+        let found = self.index.find(rows, row);
         let repeated = match found {
-            Some((slot, _)) => set_bit(&mut self.met, slot),
+            Some(slot) => set_bit(&mut self.met, slot),
             None => !self.inserted.insert(key),
         };
         match found {
             _ if repeated && fails => self.fault(Fault { key, line, null }),
             _ if repeated => Verdict::Dropped,
             None => Verdict::Insert,
-            Some((slot, prints)) => self.compare(slot, prints, own, row),
+            Some(slot) => self.compare(slot, rows, row),
         }
     }
 
-    /// The old row with the same key, and the fingerprints to compare it by.
-    fn find<'b>(&self, own: &'b Prints, older: &'b [Option<Prints>], row: usize) -> Option<(usize, &'b Prints)> {
-        let candidates = older.iter().enumerate().map(|(number, prints)| (number, prints.as_ref().unwrap_or(own)));
-        candidates
-            .filter_map(|(number, prints)| {
-                let slot = self.index.find(prints.keys[row])?;
-                (self.index.schema_of(slot) == number).then_some((slot, prints))
-            })
-            .next()
-    }
-
-    fn compare(&mut self, slot: usize, prints: &Prints, own: &Prints, row: usize) -> Verdict {
-        let differs = prints.contents[row] != self.index.content(slot);
-        let later = self.index.precedes(slot, &own.orders, row);
+    fn compare(&mut self, slot: usize, rows: &Lookup, row: usize) -> Verdict {
+        let own = &rows.own;
+        let differs = rows.as_in(self.index.schema_of(slot)).contents[row] != self.index.content(slot);
+        // A date that means the same may be the greater text once its column is text: `1.50` was 1.5.
+        let later = differs && self.index.precedes(slot, &own.orders, row);
         let updated = match self.rules.update_detection {
             UpdateDetection::Date => later,
             UpdateDetection::Content => differs,
@@ -246,7 +238,7 @@ mod tests {
     fn index(rows: &[(u128, u64, i64)]) -> Index {
         let mut index = Index::new();
         index.begin_file(0);
-        index.load(&prints(rows), None).unwrap();
+        index.load(&prints(rows).into(), None).unwrap();
         index
     }
 
@@ -259,7 +251,7 @@ mod tests {
         let rules = Rules { update_detection: detection, on_duplicate_key: OnDuplicateKey::Fail };
         let mut diff = Diff::new(&index, rules);
         let lines: Vec<u64> = (2..).take(new.len()).collect();
-        let verdicts = diff.classify(&prints(new), &[None], &lines);
+        let verdicts = diff.classify(&prints(new).into(), &lines);
         (verdicts, diff.counts())
     }
 
@@ -286,12 +278,12 @@ mod tests {
     #[test]
     fn repeated_keys_follow_the_policy() {
         let old = index(&[(1, 10, 0)]);
-        let new = prints(&[(1, 10, 0), (2, 20, 0), (1, 11, 0), (2, 21, 0)]);
+        let new = Lookup::from(prints(&[(1, 10, 0), (2, 20, 0), (1, 11, 0), (2, 21, 0)]));
         let run = |policy, last: Option<HashMap<u128, u64>>| {
             let rules = Rules { update_detection: UpdateDetection::Content, on_duplicate_key: policy };
             let mut diff = Diff::new(&old, rules);
             diff.last_lines = last;
-            (diff.classify(&new, &[None], &[2, 3, 4, 5]), diff.fault_count, diff.counts().dropped)
+            (diff.classify(&new, &[2, 3, 4, 5]), diff.fault_count, diff.counts().dropped)
         };
         use Verdict::{Dropped, Insert, Same, Update};
         assert_eq!(run(OnDuplicateKey::First, None), (vec![Same, Insert, Dropped, Dropped], 0, 2));

@@ -6,7 +6,8 @@
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 
-use super::prints::{Orders, Prints, SetHash};
+use super::lookup::Lookup;
+use super::prints::{Orders, SetHash};
 use crate::error::{Error, Result};
 
 /// What a CDC row says of its key.
@@ -67,8 +68,9 @@ impl Index {
 
     /// Loads rows; without `operations` each of them is an insert. A log that does not chain (an insert of a key that is
     /// there, an update or delete of one that is not) is an error.
-    pub fn load(&mut self, prints: &Prints, operations: Option<&[Operation]>) -> Result<()> {
+    pub fn load(&mut self, rows: &Lookup, operations: Option<&[Operation]>) -> Result<()> {
         let held = self.keys.len();
+        let prints = &rows.own;
         self.keys.extend_from_slice(&prints.keys);
         self.contents.extend_from_slice(&prints.contents);
         self.orders.extend(&prints.orders, held, prints.len());
@@ -77,7 +79,7 @@ impl Index {
             let slot = u32::try_from(held + row).map_err(|_| {
                 Error::data("TooManyRows", "a table of more than 4,294,967,295 rows cannot be compared")
             })?;
-            if !self.apply(slot, operation) {
+            if !self.apply(slot, operation, rows, row) {
                 return Err(Error::internal(
                     "BrokenLog",
                     format!("row {slot} of the log: its operation does not follow from the rows before it"),
@@ -87,34 +89,61 @@ impl Index {
         Ok(())
     }
 
-    fn apply(&mut self, slot: u32, operation: Operation) -> bool {
-        let (key, content) = (self.keys[slot as usize], self.contents[slot as usize]);
-        let keys = &self.keys;
-        let entry =
-            self.table.entry(short(key), |&other| keys[other as usize] == key, |&other| short(keys[other as usize]));
-        match (operation, entry) {
-            (Operation::Insert, Entry::Vacant(entry)) => {
-                entry.insert(slot);
-                self.set.add(key, content);
+    /// Lets row `row` of `rows`, which has this slot, take effect; `false` where it does not follow from what is there.
+    fn apply(&mut self, slot: u32, operation: Operation, rows: &Lookup, row: usize) -> bool {
+        let old = match operation {
+            Operation::Insert if rows.older.is_empty() => return self.insert(slot),
+            _ => self.find(rows, row),
+        };
+        match (operation, old) {
+            (Operation::Insert, None) => self.insert(slot),
+            (Operation::Update, Some(old)) => {
+                self.remove(old);
+                self.insert(slot)
             }
-            (Operation::Update, Entry::Occupied(mut entry)) => {
-                let old = std::mem::replace(entry.get_mut(), slot);
-                self.set.remove(key, self.contents[old as usize]);
-                self.set.add(key, content);
-                self.gone.push(old);
+            (Operation::Delete, Some(old)) => {
+                self.remove(old);
+                self.gone.push(slot);
+                true
             }
-            (Operation::Delete, Entry::Occupied(entry)) => {
-                let (old, _) = entry.remove();
-                self.set.remove(key, self.contents[old as usize]);
-                self.gone.extend([old, slot]);
-            }
-            _ => return false,
+            _ => false,
         }
-        true
     }
 
-    /// The slot of the row with this key.
-    pub fn find(&self, key: u128) -> Option<usize> {
+    /// Enters the row of `slot`; `false` where its key is there already.
+    fn insert(&mut self, slot: u32) -> bool {
+        let (key, content) = (self.keys[slot as usize], self.contents[slot as usize]);
+        let keys = &self.keys;
+        let same = |&other: &u32| keys[other as usize] == key;
+        match self.table.entry(short(key), same, |&other| short(keys[other as usize])) {
+            Entry::Occupied(_) => false,
+            Entry::Vacant(entry) => {
+                entry.insert(slot);
+                self.set.add(key, content);
+                true
+            }
+        }
+    }
+
+    /// Takes out the row of `slot`, which is there.
+    fn remove(&mut self, slot: usize) {
+        let key = self.keys[slot];
+        if let Ok(entry) = self.table.find_entry(short(key), |&other| other as usize == slot) {
+            let (old, _) = entry.remove();
+            self.set.remove(key, self.contents[slot]);
+            self.gone.push(old);
+        }
+    }
+
+    /// The slot of the row that has the key of row `row` of `rows`, as that key reads in the schema of the slot.
+    pub fn find(&self, rows: &Lookup, row: usize) -> Option<usize> {
+        rows.readings().find_map(|prints| {
+            let slot = self.slot_of(prints.keys[row])?;
+            std::ptr::eq(rows.as_in(self.schema_of(slot)), prints).then_some(slot)
+        })
+    }
+
+    fn slot_of(&self, key: u128) -> Option<usize> {
         self.table.find(short(key), |&slot| self.keys[slot as usize] == key).map(|&slot| slot as usize)
     }
 
@@ -162,11 +191,12 @@ fn short(key: u128) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::prints::Prints;
     use super::*;
 
-    fn prints(rows: &[(u128, u64)]) -> Prints {
+    fn prints(rows: &[(u128, u64)]) -> Lookup {
         let (keys, contents) = rows.iter().copied().unzip();
-        Prints { keys, contents, ..Prints::default() }
+        Prints { keys, contents, ..Prints::default() }.into()
     }
 
     #[test]
@@ -178,11 +208,26 @@ mod tests {
         index.begin_file(1);
         index.load(&prints(&[(4, 40), (1, 11), (2, 20)]), Some(&[Insert, Update, Delete])).unwrap();
         assert_eq!(index.rows(), 3);
-        assert_eq!([1, 2, 3, 4].map(|key| index.find(key)), [Some(4), None, Some(2), Some(3)]);
+        assert_eq!([1, 2, 3, 4].map(|key| index.slot_of(key)), [Some(4), None, Some(2), Some(3)]);
         assert_eq!([index.schema_of(2), index.schema_of(4)], [0, 1]);
         let mut expected = SetHash::default();
         [(1, 11), (3, 30), (4, 40)].iter().for_each(|&(key, content)| expected.add(key, content));
         assert_eq!(index.set_hash(), expected);
+    }
+
+    #[test]
+    fn a_key_is_looked_up_as_it_reads_in_the_schema_of_each_row() {
+        let mut index = Index::new();
+        index.begin_file(0);
+        index.load(&prints(&[(1, 10), (2, 20)]), None).unwrap();
+        index.begin_file(1);
+        let own = Prints { keys: vec![101, 102], contents: vec![11, 20], ..Prints::default() };
+        let older = Prints { keys: vec![1, 2], contents: vec![11, 20], ..Prints::default() };
+        let rows = Lookup { own, older: vec![Some(older), None] };
+        index.load(&rows, Some(&[Operation::Update, Operation::Delete])).unwrap();
+        assert_eq!([1, 2, 101, 102].map(|key| index.slot_of(key)), [None, None, Some(2), None]);
+        assert_eq!(index.find(&rows, 0), Some(2));
+        assert_eq!(index.gone(), [0, 1, 3]);
     }
 
     #[test]

@@ -6,8 +6,10 @@
 mod cells;
 mod classify;
 mod index;
+mod lookup;
 mod prints;
 
 pub use self::classify::{Counts, Diff, Fault, Rules, Verdict};
 pub use self::index::{Index, Operation};
+pub use self::lookup::{Lookup, LookupPlan};
 pub use self::prints::{PrintPlan, Prints, SetHash};

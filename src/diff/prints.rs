@@ -1,12 +1,11 @@
 //! Fingerprints of rows: what the index keeps and what two snapshots are compared by.
 
 use arrow::array::{Array, ArrayRef, RecordBatch};
-use arrow::compute::cast;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
 use super::cells::{Cell, Cells};
 use crate::error::{Error, Result};
-use crate::table::{ColumnType, TableSchema};
+use crate::table::{ColumnType, TableSchema, convert};
 
 /// The order-independent fingerprint of a set of rows: the sum of their fingerprints, modulo 2^128.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -167,7 +166,7 @@ pub enum Orders {
 
 impl Orders {
     fn new(array: &ArrayRef, as_type: ColumnType) -> Result<Self> {
-        let array = cast(array, &as_type.arrow())
+        let array = convert(array, as_type)
             .map_err(|error| Error::internal("OrderType", "the date field cannot be compared").caused_by(error))?;
         let cells = Cells::new(array.as_ref(), None)?;
         let rows = 0..array.len();

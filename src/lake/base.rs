@@ -12,7 +12,7 @@ use super::footer::{FileKind, Footer};
 use super::layout::{self, RunTime};
 use super::parquet::{ParquetFile, read_footer};
 use super::store::{ETag, ObjectStore};
-use crate::diff::{Index, Operation, PrintPlan};
+use crate::diff::{Index, LookupPlan, Operation};
 use crate::error::{Error, Result};
 use crate::position::Position;
 use crate::table::{ColumnType, OP_COLUMN, TableName, TableSchema};
@@ -175,29 +175,15 @@ impl Base {
             let schema = &file.footer().schema;
             let number = schemas.iter().position(|other| other.columns == schema.columns);
             index.begin_file(number.unwrap_or_default());
-            let plan = PrintPlan::new(schema, schema, pk, order)?;
+            let plan = LookupPlan::new(schema, &schemas, pk, order)?;
             for batch in file.batches(None)? {
                 let batch = batch?;
                 let operations = operations(file, &batch)?;
                 index.load(&plan.prints(&batch)?, operations.as_deref())?;
             }
+            check(file, &index)?;
         }
-        self.check(&index)?;
         Ok(index)
-    }
-
-    /// A base that is only a full load must have the rows that its footer names.
-    fn check(&self, index: &Index) -> Result<()> {
-        let [file] = self.files.as_slice() else { return Ok(()) };
-        let footer = file.footer();
-        let as_written = footer.rows == index.rows() && footer.row_set_hash == index.set_hash().to_hex();
-        if footer.kind != FileKind::FullLoad || as_written {
-            return Ok(());
-        }
-        Err(Error::internal("EditedObject", format!("`{}` does not hold the rows that its footer names", file.key()))
-            .hint(
-                "it was changed by hand: restore its previous version, or delete it so that it is rebuilt from the log",
-            ))
     }
 
     /// Gives the rows of `slots`, ascending, to `each`, with the number of their schema; rows keep their file's schema.
@@ -220,6 +206,17 @@ impl Base {
         }
         Ok(())
     }
+}
+
+/// A full load, which is loaded first, must have the rows that its footer names.
+fn check(file: &ParquetFile, index: &Index) -> Result<()> {
+    let footer = file.footer();
+    let as_written = footer.rows == index.rows() && footer.row_set_hash == index.set_hash().to_hex();
+    if footer.kind != FileKind::FullLoad || as_written {
+        return Ok(());
+    }
+    Err(Error::internal("EditedObject", format!("`{}` does not hold the rows that its footer names", file.key()))
+        .hint("it was changed by hand: restore its previous version, or delete it so that it is rebuilt from the log"))
 }
 
 /// How many rows a file holds.

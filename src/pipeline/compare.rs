@@ -6,12 +6,11 @@ use std::sync::mpsc::sync_channel;
 use std::thread;
 use std::time::Duration;
 
-use arrow::array::RecordBatch;
 use hashbrown::HashMap;
 
 use super::output::{Output, Written};
 use super::schema;
-use crate::diff::{Counts, Diff, Fault, PrintPlan, Prints, Rules, SetHash};
+use crate::diff::{Counts, Diff, Fault, LookupPlan, PrintPlan, Rules, SetHash};
 use crate::error::{Error, Result};
 use crate::lake::base::Base;
 use crate::lake::footer::{FileKind, Footer};
@@ -92,20 +91,22 @@ fn pass(job: &Job, schema: &TableSchema) -> Result<Comparison, PassError> {
     let index = job.base.index(&spec.pk, order)?;
     let rules = Rules { update_detection: spec.update_detection, on_duplicate_key: spec.on_duplicate_key };
     let mut diff = Diff::new(&index, rules);
-    let plans = Plans::new(schema, &job.base, spec, order)?;
+    let schemas = job.base.schemas();
+    let plan = LookupPlan::new(schema, &schemas, &spec.pk, order)?;
     if spec.on_duplicate_key == OnDuplicateKey::Last {
-        diff.keep_lines(last_lines(job, schema, &plans.own)?);
+        diff.keep_lines(last_lines(job, schema, plan.own())?);
     }
     let mut output = Output::create(&job.workspace, schema)?;
     read_ahead(job, schema, &mut |rows| {
         (job.progress)(rows.lines.len() as u64);
         in_time(job)?;
-        let (own, older) = plans.prints(&rows.batch)?;
-        let verdicts = diff.classify(&own, &older, &rows.lines);
-        output.write(&rows, &verdicts, &plans.own)
+        let verdicts = diff.classify(&plan.prints(&rows.batch)?, &rows.lines);
+        output.write(&rows, &verdicts, plan.own())
     })?;
-    guard(job, schema, &diff, &plans.own, index.rows())?;
-    job.base.rows(&diff.deleted(), &mut |number, batch| output.write_deleted(&batch, schema, &plans.base[number]))?;
+    guard(job, schema, &diff, plan.own(), index.rows())?;
+    let base: Vec<PrintPlan> =
+        schemas.iter().map(|older| PrintPlan::new(older, older, &spec.pk, None)).collect::<Result<_>>()?;
+    job.base.rows(&diff.deleted(), &mut |number, batch| output.write_deleted(&batch, schema, &base[number]))?;
     prove(job, &diff, output.written())?;
     Ok(comparison(job, schema, output, diff.counts(), diff.new_set())?)
 }
@@ -113,30 +114,6 @@ fn pass(job: &Job, schema: &TableSchema) -> Result<Comparison, PassError> {
 /// Nothing is lost by stopping here.
 fn in_time(job: &Job) -> Result<()> {
     if job.deadline.allows(Duration::from_millis(1)) { Ok(()) } else { Err(super::out_of_time()) }
-}
-
-/// How rows of the new snapshot, and those of each schema of the base, are fingerprinted.
-struct Plans {
-    own: PrintPlan,
-    older: Vec<Option<PrintPlan>>,
-    base: Vec<PrintPlan>,
-}
-
-impl Plans {
-    fn new(schema: &TableSchema, base: &Base, spec: &TableSpec, order: Option<(&str, ColumnType)>) -> Result<Self> {
-        let own = PrintPlan::new(schema, schema, &spec.pk, order)?;
-        let schemas = base.schemas();
-        let older = |older: &&TableSchema| -> Result<Option<PrintPlan>> {
-            Ok(Some(PrintPlan::new(schema, older, &spec.pk, None)?).filter(PrintPlan::reads_older_types))
-        };
-        let base = schemas.iter().map(|older| PrintPlan::new(older, older, &spec.pk, None)).collect::<Result<_>>()?;
-        Ok(Self { own, older: schemas.iter().map(older).collect::<Result<_>>()?, base })
-    }
-
-    fn prints(&self, batch: &RecordBatch) -> Result<(Prints, Vec<Option<Prints>>)> {
-        let older = self.older.iter().map(|plan| plan.as_ref().map(|plan| plan.prints(batch)).transpose());
-        Ok((self.own.prints(batch)?, older.collect::<Result<_>>()?))
-    }
 }
 
 /// The line on which each key occurs last.

@@ -41,6 +41,7 @@ fn reading<T>(file: &TableFile, mut read: impl FnMut() -> Result<T, PassError>) 
 /// Holds the change of schema against the table's policy, and against the rule that types only widen.
 fn allowed(spec: &TableSpec, stored: Option<&TableSchema>, schema: TableSchema) -> Result<TableSchema> {
     let Some(stored) = stored else { return Ok(schema) };
+    refuse_other_case(spec, stored, &schema)?;
     let changes = schema.changes_since(stored);
     if spec.schema == SchemaPolicy::Freeze && !changes.is_empty() {
         let list: Vec<String> = changes.iter().map(ToString::to_string).collect();
@@ -63,4 +64,20 @@ fn allowed(spec: &TableSpec, stored: Option<&TableSchema>, schema: TableSchema) 
         }
     }
     Ok(schema)
+}
+
+/// Side by side in one file, two names that differ only in case could not be told apart by query engines.
+fn refuse_other_case(spec: &TableSpec, stored: &TableSchema, schema: &TableSchema) -> Result<()> {
+    let is_new = |name: &&String| stored.position(name).is_none();
+    let twin = |name: &String| {
+        stored.columns.iter().map(|column| &column.name).find(|old| old.to_lowercase() == name.to_lowercase())
+    };
+    match schema.source.iter().filter(is_new).find_map(|name| Some((name, twin(name)?))) {
+        None => Ok(()),
+        Some((name, old)) => Err(Error::data(
+            "ColumnCaseChanged",
+            format!("table `{}`: column `{name}` differs only in case from `{old}`, which its files have", spec.name),
+        )
+        .hint(format!("call it `{old}` again at the source, or give the table a new `name` to begin afresh"))),
+    }
 }

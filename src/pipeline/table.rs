@@ -12,7 +12,7 @@ use crate::lake::layout;
 use crate::lake::state::Head;
 use crate::position::Position;
 use crate::report::{TableReport, TableStatus};
-use crate::table::TableSpec;
+use crate::table::{TableSchema, TableSpec};
 
 /// How often a run enters a table anew after losing a race for its state.
 const ENTRIES: u32 = 3;
@@ -77,7 +77,8 @@ async fn enter(run: &Run<'_>, spec: &TableSpec, log: &TableLog<'_>, state: &Stat
         position,
         previous_run_at: outline.newest().map(|footer| footer.run_at),
     };
-    let found = compare_with_base(run, spec, &outline, &stamp).await?;
+    let stored = stored_schema(state, &outline);
+    let found = compare_with_base(run, spec, &outline, stored.cloned(), &stamp).await?;
     let mut report = summary(spec, &found, &stamp);
     report.warnings.extend(outline.changes().map(|(key, footer)| completed(key, footer)));
     let writes = found.differs_from(outline.schema()) || outline.needs_checkpoint() || outline.full_load.is_none();
@@ -96,11 +97,19 @@ async fn enter(run: &Run<'_>, spec: &TableSpec, log: &TableLog<'_>, state: &Stat
     Ok(Ended::Reported(Box::new(report)))
 }
 
+/// The schema of the base. Where only the source's order of columns moved on since, no file tells, but the head does.
+fn stored_schema<'a>(state: &'a StateVersion, outline: &'a BaseOutline) -> Option<&'a TableSchema> {
+    let base = outline.newest()?;
+    let head = state.state.head.as_ref().filter(|head| head.run_at == base.run_at);
+    Some(head.map(|head| &head.schema).filter(|schema| schema.columns == base.schema.columns).unwrap_or(&base.schema))
+}
+
 /// Fetches both snapshots and compares them on a blocking thread.
 async fn compare_with_base(
     run: &Run<'_>,
     spec: &TableSpec,
     outline: &BaseOutline,
+    stored: Option<TableSchema>,
     stamp: &Stamp,
 ) -> Result<Comparison> {
     let position = stamp.position.as_ref().unwrap_or(&run.position);
@@ -111,7 +120,7 @@ async fn compare_with_base(
         spec: spec.clone(),
         file: archive.table(&spec.name, &run.workspace)?,
         base,
-        stored: outline.schema().cloned(),
+        stored,
         stamp: stamp.clone(),
         approve_deletes: run.request.approve_deletes.covers(&spec.name),
         workspace: run.workspace.clone(),

@@ -46,6 +46,20 @@ enum Place {
     Zipped { start: u64, compressed: u64, size: u64, crc32: u32, method: CompressionMethod, encrypted: bool },
 }
 
+impl Member {
+    /// Its length in bytes, as the archive or the file system says.
+    fn size(&self) -> Result<u64> {
+        match &self.place {
+            Place::Zipped { size, .. } => Ok(*size),
+            Place::File(path) => fs::metadata(path).map(|found| found.len()).map_err(|error| {
+                Error::data("UnreadableFile", format!("cannot open `{}`", self.name))
+                    .caused_by(error)
+                    .hint("fetch the snapshot again")
+            }),
+        }
+    }
+}
+
 /// The formats that a table's file can have, by the end of its name.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Format {
@@ -78,7 +92,7 @@ impl Archive {
                 return Ok(Box::new(ReadAhead::new(plain)));
             }
             let unzipped = MultiGzDecoder::new(BufReader::with_capacity(READ_BUFFER, plain));
-            Ok(Box::new(ReadAhead::new(Checked::gzip(unzipped, &member.name, archive.limits))))
+            Ok(Box::new(ReadAhead::new(Checked::gzip(unzipped, &member.name, member.size()?, archive.limits))))
         };
         Ok(TableFile::Csv(CsvFile::new(name, Box::new(open))))
     }
@@ -189,11 +203,12 @@ impl Archive {
         }
         let path = workspace.new_file("member.parquet");
         let copy = |mut source: Box<dyn Read + Send>| io::copy(&mut source, &mut File::create(&path)?);
-        copy(self.read(member)?).map_err(|error| {
+        let failed = |error: io::Error| {
             Error::data("UnreadableFile", format!("cannot unpack `{}`", member.name))
                 .caused_by(error)
-                .hint("fetch the snapshot again")
-        })?;
+                .hint("fetch the snapshot again; if the disk is full, set TMPDIR to a larger one")
+        };
+        copy(self.read(member)?).map_err(|error| error.downcast::<Error>().unwrap_or_else(failed))?;
         Ok(path)
     }
 }

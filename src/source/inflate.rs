@@ -23,14 +23,13 @@ pub(crate) struct Checked<R> {
 impl<R: Read> Checked<R> {
     /// A zip member of `size` bytes with the checksum `crc32`, which takes `compressed` bytes in the archive.
     pub(crate) fn member(inner: R, name: &str, size: u64, crc32: u32, compressed: u64, limits: Limits) -> Self {
-        let by_ratio = compressed.saturating_mul(limits.max_compression_ratio).max(RATIO_APPLIES_FROM);
-        let most = limits.max_uncompressed_bytes.min(by_ratio);
+        let most = most(limits, compressed);
         Self { inner, name: name.to_owned(), crc: Crc::new(), out: 0, announced: Some((size, crc32)), most }
     }
 
-    /// A gzip stream, which carries and checks its own checksum.
-    pub(crate) fn gzip(inner: R, name: &str, limits: Limits) -> Self {
-        let most = limits.max_uncompressed_bytes;
+    /// A gzip stream of `compressed` bytes, which carries and checks its own checksum.
+    pub(crate) fn gzip(inner: R, name: &str, compressed: u64, limits: Limits) -> Self {
+        let most = most(limits, compressed);
         Self { inner, name: name.to_owned(), crc: Crc::new(), out: 0, announced: None, most }
     }
 
@@ -51,8 +50,8 @@ impl<R: Read> Read for Checked<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = match self.inner.read(buffer) {
             Ok(count) => count,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Err(error),
-            Err(_) => return Err(self.damaged("its compressed data are not valid")),
+            Err(error) if is_malformed(&error) => return Err(self.damaged("its compressed data are not valid")),
+            Err(error) => return Err(error),
         };
         if count > 0 {
             self.out += count as u64;
@@ -73,4 +72,17 @@ impl<R: Read> Read for Checked<R> {
         }
         Ok(count)
     }
+}
+
+/// How many bytes may come out of `compressed` ones.
+fn most(limits: Limits, compressed: u64) -> u64 {
+    let by_ratio = compressed.saturating_mul(limits.max_compression_ratio).max(RATIO_APPLIES_FROM);
+    limits.max_uncompressed_bytes.min(by_ratio)
+}
+
+/// Whether the data are at fault, rather than the disk, and nobody has said so in our words yet.
+fn is_malformed(error: &io::Error) -> bool {
+    let malformed = [io::ErrorKind::InvalidData, io::ErrorKind::InvalidInput, io::ErrorKind::UnexpectedEof];
+    let is_ours = || matches!(error.get_ref(), Some(inner) if inner.is::<Error>());
+    malformed.contains(&error.kind()) && !is_ours()
 }

@@ -72,7 +72,9 @@ pub(crate) fn int64(text: &str, reading: Reading) -> Option<i64> {
 }
 
 /// A finite number. Strictly: its shortest double form has the same digits as the text, trailing zeros of the
-/// fraction aside, and an exponent is written as Python writes it (`1e-05`, `1e+16`). Leniently also with a comma.
+/// fraction aside, an exponent is written as Python writes it (`1e-05`, `1e+16`), and what is written as an integer is at
+/// most 2^53 in magnitude: beyond, only ids are written so, and whether a double holds one is chance. Leniently also with
+/// a comma.
 pub(crate) fn double(text: &str, reading: Reading) -> Option<f64> {
     if reading == Reading::Lenient {
         let text = text.trim();
@@ -80,6 +82,10 @@ pub(crate) fn double(text: &str, reading: Reading) -> Option<f64> {
         return value.filter(|value| value.is_finite());
     }
     let parts = NumberText::split(text)?;
+    if !text.contains(['.', 'e']) {
+        #[expect(clippy::cast_precision_loss, reason = "an integer of at most 2^53 in magnitude")]
+        return int64(text, reading).map(|value| value as f64);
+    }
     let value: f64 = text.parse().ok().filter(|value: &f64| value.is_finite())?;
     (parts.significant <= 15 && parts.exponent.is_empty() || parts.same_digits(value)).then_some(value)
 }
@@ -232,6 +238,8 @@ mod tests {
             "+1",
             "-0",
             "9007199254740993",
+            "9007199254740994",
+            "100000000000000000000",
             "1.",
             ".5",
             "1e5",

@@ -2,13 +2,12 @@
 
 use std::fs::File;
 use std::path::PathBuf;
-use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, RecordBatch, RecordBatchReader, new_null_array};
-use arrow::compute::{CastOptions, cast_with_options};
+use arrow::array::{ArrayRef, RecordBatch, RecordBatchReader, new_null_array};
 use arrow::datatypes::{DataType, Field};
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 
+use super::convert::convert;
 use super::file::{BATCH_ROWS, PassError, Rows};
 use super::header;
 use super::schema::{Column, TableSchema};
@@ -81,13 +80,7 @@ impl ParquetTable {
     }
 
     fn cast(&self, array: &ArrayRef, column: &Column) -> Result<ArrayRef> {
-        let options = CastOptions { safe: false, ..CastOptions::default() };
-        let target = column.column_type.arrow();
-        let array = match array.data_type() {
-            DataType::Dictionary(_, values) => cast_with_options(array, values, &options),
-            _ => Ok(Arc::clone(array)),
-        };
-        array.and_then(|array| cast_with_options(&array, &target, &options)).map_err(|error| {
+        convert(array, column.column_type).map_err(|error| {
             Error::data(
                 "CellMisfit",
                 format!("`{}`: a value of `{}` is no {}", self.name, column.name, column.column_type),

@@ -75,7 +75,7 @@ pub enum SchemaPolicy {
 pub enum Encoding {
     /// UTF-8, with or without a byte order mark.
     Utf8,
-    /// UTF-16 with a byte order mark, else little-endian.
+    /// UTF-16; without a byte order mark its first character tells the order, which is ASCII in most headers.
     Utf16,
     /// Windows-1252, which contains ISO-8859-1 (Latin-1).
     Latin1,

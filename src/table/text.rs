@@ -105,6 +105,7 @@ impl TextBlocks {
             ([0xEF, 0xBB, 0xBF, ..], _) => (3, Decoding::Utf8 { assumed: false }),
             ([0xFF, 0xFE, ..], _) => (2, utf16(UTF_16LE)),
             ([0xFE, 0xFF, ..], _) => (2, utf16(UTF_16BE)),
+            ([0, second, ..], Some(Encoding::Utf16)) if *second != 0 => (0, utf16(UTF_16BE)),
             (_, Some(Encoding::Utf16)) => (0, utf16(UTF_16LE)),
             (_, Some(Encoding::Latin1)) => {
                 (0, Decoding::Other(Box::new(WINDOWS_1252.new_decoder_without_bom_handling())))
@@ -168,9 +169,7 @@ pub(crate) fn detect(mut source: Box<dyn Read + Send>, name: &str) -> Result<Enc
     let mut seen = Seen::default();
     let mut block = vec![0; BLOCK];
     loop {
-        let count = source
-            .read(&mut block)
-            .map_err(|error| Error::data("UnreadableFile", format!("cannot read `{name}`")).caused_by(error))?;
+        let count = source.read(&mut block).map_err(|error| unreadable(name, error))?;
         if count == 0 {
             break;
         }
@@ -187,6 +186,11 @@ pub(crate) fn detect(mut source: Box<dyn Read + Send>, name: &str) -> Result<Enc
         format!("`{name}` mixes encodings: UTF-8 in places, but not on line {}", seen.first_invalid_line),
     )
     .hint("repair the file at its source, or set the table's `encoding` to what most of it is"))
+}
+
+fn unreadable(name: &str, error: io::Error) -> Error {
+    let foreign = |error| Error::data("UnreadableFile", format!("cannot read `{name}`")).caused_by(error);
+    error.downcast::<Error>().unwrap_or_else(foreign)
 }
 
 /// Counts UTF-8 sequences beyond ASCII, and bytes that belong to none, one byte at a time.
@@ -248,6 +252,7 @@ mod tests {
         assert_eq!(read(b"\xFF\xFEa\0\xE9\0", None).unwrap(), "aé");
         assert_eq!(read(b"\xFE\xFF\0a\0\xE9", None).unwrap(), "aé");
         assert_eq!(read(b"a\0;\0\xE9\0", None).unwrap(), "a;é");
+        assert_eq!(read(b"\0a\0\xE9", Some(Encoding::Utf16)).unwrap(), "aé");
         assert_eq!(read(b"a\xE9\x80", Some(Encoding::Latin1)).unwrap(), "aé€");
     }
 

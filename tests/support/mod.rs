@@ -3,4 +3,5 @@
 pub(crate) mod emulator;
 pub(crate) mod faults;
 pub(crate) mod kaggle;
+pub(crate) mod lab;
 pub(crate) mod script;

@@ -1,0 +1,265 @@
+//! Schema drift: one schema per table in all of its files, learnt once and only widened.
+
+use cdc_to_s3::report::{TableReport, TableStatus};
+use serde_json::{Value, json};
+
+use crate::support::lab::{FULL_LOAD, Lab, failure};
+
+fn drift(report: &TableReport) -> Vec<String> {
+    report.schema_changes.iter().map(ToString::to_string).collect()
+}
+
+fn counts(report: &TableReport) -> (u64, u64, u64, u64) {
+    (report.inserted, report.updated, report.deleted, report.silent_changes)
+}
+
+#[test]
+fn an_added_column_goes_to_the_end_and_is_null_before() {
+    let mut lab = Lab::of_t(Value::Null);
+    lab.csv_ok("id,a\n1,x\n2,y\n");
+    let report = lab.csv_ok("b,id,a\n7,1,x\n,2,y\n");
+    assert_eq!(drift(&report), ["added `b` (int64)"]);
+    assert_eq!(counts(&report), (0, 1, 0, 0));
+    assert_eq!(lab.columns(FULL_LOAD), ["id:Int64", "a:Utf8", "b:Int64"]);
+    assert_eq!(lab.full_load(), ["1|x|7", "2|y|∅"]);
+    assert_eq!(lab.changes(), ["1|x|7|U"]);
+    lab.assert_verified();
+}
+
+#[test]
+fn a_removed_column_is_null_and_finds_its_place_when_it_comes_back() {
+    let mut lab = Lab::of_t(Value::Null);
+    lab.csv_ok("id,a,b\n1,x,5\n2,y,\n");
+    let report = lab.csv_ok("id,b\n1,5\n2,\n");
+    assert_eq!(drift(&report), ["removed `a`"]);
+    assert_eq!(lab.changes(), ["1|∅|5|U", "2|∅|∅|U"]);
+    let report = lab.csv_ok("b,a,id\n5,x,1\n,y,2\n");
+    assert_eq!(drift(&report), ["added `a` (string)", "columns reordered"]);
+    assert_eq!(lab.full_load(), ["1|x|5", "2|y|∅"]);
+    assert_eq!(lab.columns(FULL_LOAD), ["id:Int64", "a:Utf8", "b:Int64"]);
+    lab.assert_verified();
+}
+
+#[test]
+fn deleted_rows_keep_the_values_of_a_column_that_is_gone() {
+    let mut lab = Lab::of_t(Value::Null);
+    lab.csv_ok("id,a\n1,x\n2,y\n3,z\n");
+    lab.csv_ok("id\n1\n2\n");
+    assert_eq!(lab.changes(), ["1|∅|U", "2|∅|U", "3|z|D"]);
+    lab.assert_verified();
+}
+
+/// Found here: what was reported came from the files, which a mere new order does not touch, so it came up again and
+/// again.
+#[test]
+fn another_order_is_no_change_and_is_reported_once() {
+    let mut lab = Lab::of_t(Value::Null);
+    lab.csv_ok("id,a,b\n1,x,5\n");
+    let report = lab.csv_ok("b,id,a\n5,1,x\n");
+    assert_eq!((drift(&report), counts(&report)), (vec!["columns reordered".to_owned()], (0, 0, 0, 0)));
+    assert_eq!(report.cdc_key, None);
+    let report = lab.csv_ok("b,id,a\r\n5,1,x\r\n");
+    assert_eq!((drift(&report), report.status), (vec![], TableStatus::Unchanged));
+    assert_eq!(lab.columns(FULL_LOAD), ["id:Int64", "a:Utf8", "b:Int64"]);
+}
+
+#[test]
+fn widening_rewrites_no_row_that_means_the_same() {
+    let mut lab = Lab::of_t(Value::Null);
+    lab.csv_ok("id,v\n1,1\n2,2\n3,3\n");
+    let report = lab.csv_ok("id,v\n1,1.0\n2,2.5\n3,3\n");
+    assert_eq!(drift(&report), ["widened `v` from int64 to double"]);
+    assert_eq!(lab.changes(), ["2|2.5|U"]);
+    let report = lab.csv_ok("id,v\n1,1\n2,2.50\n3,three\n");
+    assert_eq!(drift(&report), ["widened `v` from double to string"]);
+    assert_eq!(lab.changes(), ["3|three|U"], "1 is 1.0 and 2.50 is 2.5");
+    assert_eq!(lab.full_load(), ["1|1", "2|2.50", "3|three"]);
+    lab.assert_verified();
+}
+
+#[test]
+fn a_text_keeps_its_own_form_once_the_column_is_text() {
+    let mut lab = Lab::of_t(Value::Null);
+    lab.csv_ok("id,v\n1,1.5\n2,x\n");
+    lab.csv_ok("id,v\n1,1.50\n2,x\n");
+    assert_eq!(lab.changes(), ["1|1.50|U"]);
+}
+
+#[test]
+fn dates_widen_to_timestamps_and_these_to_text() {
+    let mut lab = Lab::of_t(Value::Null);
+    lab.csv_ok("id,v\n1,2024-01-01\n2,2024-01-02\n");
+    let report = lab.csv_ok("id,v\n1,2024-01-01\n2,2024-01-02 10:00\n");
+    assert_eq!(drift(&report), ["widened `v` from date to timestamp"]);
+    assert_eq!(lab.changes(), ["2|2024-01-02T10:00:00|U"]);
+    let report = lab.csv_ok("id,v\n1,2024-01-01\n2,2024-01-02 10:00:00\n3,soon\n");
+    assert_eq!(drift(&report), ["widened `v` from timestamp to string"]);
+    assert_eq!(lab.changes(), ["3|soon|I"]);
+    lab.assert_verified();
+}
+
+#[test]
+fn types_that_have_nothing_in_common_become_text() {
+    for (before, after) in [("true", "1"), ("5", "2024-01-01"), ("2024-01-01 10:00", "2024-01-01T10:00:00Z")] {
+        let mut lab = Lab::of_t(Value::Null);
+        lab.csv_ok(format!("id,v\n1,{before}\n"));
+        lab.csv_ok(format!("id,v\n1,{before}\n2,{after}\n"));
+        assert_eq!(lab.columns(FULL_LOAD)[1], "v:Utf8");
+        assert_eq!(lab.changes(), [format!("2|{after}|I")]);
+        lab.assert_verified();
+    }
+}
+
+/// Found here: Arrow knows no time zone by its name, so an old instant could not become text and the table failed.
+#[test]
+fn instants_of_deleted_rows_become_text_too() {
+    let mut lab = Lab::of_t(json!({"date_field": "v"}));
+    lab.csv_ok("id,v\n1,2024-01-01T10:00:00Z\n2,2024-01-02T10:00:00Z\n");
+    let report = lab.csv_ok("id,v\n1,2024-01-01T10:00:00Z\n3,tomorrow\n");
+    assert_eq!(counts(&report), (1, 0, 1, 0));
+    assert_eq!(lab.changes(), ["2|2024-01-02T10:00:00Z|D", "3|tomorrow|I"]);
+    lab.assert_verified();
+}
+
+/// Found here: in date mode every row of a widened date field was an update, because `1.50` is the greater text.
+#[test]
+fn a_date_field_that_is_widened_updates_no_row_that_means_the_same() {
+    let mut lab = Lab::of_t(json!({"date_field": "v"}));
+    lab.csv_ok("id,v\n1,1.50\n2,2.50\n3,3\n");
+    let report = lab.csv_ok("id,v\n1,1.50\n2,2.50\n3,3\n4,unknown\n");
+    assert_eq!(counts(&report), (1, 0, 0, 0));
+    lab.assert_verified();
+}
+
+/// Found here: replaying the log, an update or delete of a key that was a number when it was inserted did not find it.
+#[test]
+fn a_key_that_is_widened_is_still_the_same_key() {
+    for (keys, columns) in [
+        (["1", "2", "3", "4"], ["Int64", "Utf8"]),
+        (["1.5", "2.25", "3.0", "4.75"], ["Float64", "Utf8"]),
+        (["2024-01-01", "2024-01-02", "2024-01-03", "2024-01-04"], ["Date32", "Utf8"]),
+        (["2024-01-01 10:00", "2024-01-02 10:00", "2024-01-03 10:00", "2024-01-04 10:00"], ["Timestamp(µs)", "Utf8"]),
+    ] {
+        let mut lab = Lab::of_t(Value::Null);
+        let [a, b, c, d] = keys;
+        lab.csv_ok(format!("id,v\n{a},x\n{b},x\n{c},x\n{d},x\n"));
+        assert_eq!(lab.columns(FULL_LOAD)[0], format!("id:{}", columns[0]));
+        let report = lab.csv_ok(format!("id,v\n{a},x\n{b},y\n{d},x\nA1,x\n"));
+        assert_eq!(counts(&report), (1, 1, 1, 0), "{:?}", lab.changes());
+        assert_eq!(lab.columns(FULL_LOAD)[0], format!("id:{}", columns[1]));
+        lab.assert_verified();
+        let report = lab.csv_ok(format!("id,v\n{b},z\n{d},y\nA1,y\n"));
+        assert_eq!(counts(&report), (0, 3, 1, 0), "{:?}", lab.changes());
+        lab.assert_verified();
+    }
+}
+
+/// The base of a run is the full load and the log after it; both may be older than the key's type.
+#[test]
+fn a_log_that_is_ahead_of_the_full_load_is_replayed_across_a_widened_key() {
+    let mut lab = Lab::of_t(Value::Null);
+    lab.csv_ok("id,v\n1,x\n2,x\n3,x\n");
+    let before = lab.objects();
+    lab.csv_ok("id,v\n1,y\n2,x\nA1,x\n");
+    let mut after = lab.objects();
+    for key in [FULL_LOAD, "_state/t.json"] {
+        after.insert(key.to_owned(), before[key].clone());
+    }
+    lab.replace_objects(after);
+    let report = lab.csv_ok("id,v\n1,y\n2,y\nA1,x\n");
+    assert_eq!(counts(&report), (0, 1, 0, 0));
+    assert_eq!(lab.full_load(), ["1|y", "2|y", "A1|x"]);
+    lab.assert_verified();
+}
+
+#[test]
+fn a_frozen_schema_refuses_every_drift() {
+    let drifts = [
+        ("id,v,w\n1,1,1\n", "added `w`"),
+        ("id\n1\n", "removed `v`"),
+        ("v,id\n1,1\n", "reordered"),
+        ("id,v\n1,x\n", "widened `v` from int64 to string"),
+    ];
+    for (content, what) in drifts {
+        let mut lab = Lab::of_t(json!({"schema": "freeze"}));
+        lab.csv_ok("id,v\n1,1\n");
+        let before = lab.objects();
+        let message = failure(&lab.csv(content), "SchemaFrozen");
+        assert!(message.contains(what), "{message}");
+        assert_eq!(lab.objects(), before);
+    }
+}
+
+#[test]
+fn a_frozen_schema_lets_rows_change() {
+    let mut lab = Lab::of_t(json!({"schema": "freeze"}));
+    lab.csv_ok("id,v\n1,1\n");
+    assert_eq!(counts(&lab.csv_ok("id,v\n1,2\n2,2\n")), (1, 1, 0, 0));
+}
+
+#[test]
+fn a_declared_type_may_widen_the_stored_one_and_not_narrow_it() {
+    let mut lab = Lab::of_t(Value::Null);
+    lab.csv_ok("id,v\n1,1\n2,2\n");
+    lab.reconfigure(json!({"columns": {"v": "double"}}));
+    let report = lab.csv_ok("id,v\n1,1\n2,3\n");
+    assert_eq!(drift(&report), ["widened `v` from int64 to double"]);
+    assert_eq!(lab.changes(), ["2|3.0|U"]);
+    for narrower in ["int64", "date", "decimal(10,2)"] {
+        lab.reconfigure(json!({"columns": {"v": narrower}}));
+        let before = lab.objects();
+        let message = failure(&lab.csv("id,v\n1,1\n2,4\n"), "SchemaNarrowed");
+        assert!(message.contains("`v` is stored as double") && message.contains(narrower), "{message}");
+        assert_eq!(lab.objects(), before);
+    }
+}
+
+/// Found here: the two names were put side by side into the table's files, where no query engine tells them apart.
+#[test]
+fn a_column_that_comes_back_in_another_case_is_refused() {
+    let mut lab = Lab::of_t(Value::Null);
+    lab.csv_ok("id,Nome\n1,x\n");
+    let before = lab.objects();
+    let message = failure(&lab.csv("id,nome\n1,x\n"), "ColumnCaseChanged");
+    assert!(message.contains("`nome`") && message.contains("`Nome`"), "{message}");
+    assert_eq!(lab.objects(), before);
+}
+
+#[test]
+fn every_file_of_a_table_fits_the_newest_schema() {
+    let mut lab = Lab::of_t(Value::Null);
+    let versions = [
+        "id,a,b\n1,1,x\n2,2,y\n3,3,z\n",
+        "id,b,a,c\n1,x,1.5,2024-01-01\n2,y,2,\n",
+        "id,c,a\n1,2024-01-01 10:00,1.5\n2,,2\n4,,7\n",
+        "id,a,b,c,d\n1,n/a,true,2024-01-01 10:00,\n2,2,,,\n4,8,,,\n",
+    ];
+    for version in versions {
+        lab.csv_ok(version);
+        lab.assert_verified();
+    }
+    let newest = ["id:Int64", "a:Utf8", "b:Utf8", "c:Timestamp(µs)", "d:Utf8"];
+    assert_eq!(lab.columns(FULL_LOAD), newest);
+    let narrower = |found: &str, newest: &str| {
+        let wider = match found {
+            "Int64" => &["Int64", "Float64", "Utf8"][..],
+            "Float64" => &["Float64", "Utf8"],
+            "Date32" => &["Date32", "Timestamp(µs)", "Utf8"],
+            "Timestamp(µs)" => &["Timestamp(µs)", "Utf8"],
+            _ => &["Utf8"],
+        };
+        wider.contains(&newest)
+    };
+    let log = lab.log();
+    assert_eq!(log.len(), versions.len());
+    for key in log {
+        let mut columns = lab.columns(&key);
+        assert_eq!(columns.pop().unwrap(), "op:Utf8", "{key}");
+        for (column, newest) in columns.iter().zip(newest) {
+            let ((name, found), (newest_name, newest)) =
+                (column.split_once(':').unwrap(), newest.split_once(':').unwrap());
+            assert_eq!(name, newest_name, "{key}");
+            assert!(narrower(found, newest), "{key}: {column} does not fit {newest}");
+        }
+    }
+}

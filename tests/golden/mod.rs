@@ -1,0 +1,7 @@
+//! Golden tables: small snapshots through the whole pipeline, and exactly what has to come out.
+
+mod changes;
+mod drift;
+mod encodings;
+mod guards;
+mod types;

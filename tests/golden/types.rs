@@ -1,0 +1,257 @@
+//! The types of DESIGN section 5, each with its edges: what a column of texts becomes, and what its cells read as.
+
+use serde_json::{Value, json};
+
+use crate::support::lab::{FULL_LOAD, Lab, failure};
+
+const INT: &str = "Int64";
+const DOUBLE: &str = "Float64";
+const DATE: &str = "Date32";
+const TIMESTAMP: &str = "Timestamp(µs)";
+const UTC: &str = "Timestamp(µs, \"UTC\")";
+const BOOL: &str = "Boolean";
+const TEXT: &str = "Utf8";
+
+fn csv(cells: &[&str]) -> String {
+    let lines = cells.iter().enumerate().map(|(row, cell)| format!("{row},\"{cell}\"\n"));
+    format!("id,v\n{}", lines.collect::<String>())
+}
+
+/// The type of a column of these texts, and its cells.
+fn column(more: Value, cells: &[&str]) -> (String, Vec<String>) {
+    let mut lab = Lab::of_t(more);
+    lab.csv_ok(csv(cells));
+    lab.assert_verified();
+    let values = lab.full_load().iter().map(|row| row.split_once('|').unwrap().1.to_owned()).collect();
+    (lab.columns(FULL_LOAD)[1].strip_prefix("v:").unwrap().to_owned(), values)
+}
+
+fn learnt(cells: &[&str]) -> (String, Vec<String>) {
+    column(Value::Null, cells)
+}
+
+fn declared(column_type: &str, cells: &[&str]) -> (String, Vec<String>) {
+    column(json!({"columns": {"v": column_type}}), cells)
+}
+
+#[track_caller]
+fn check((found_type, found): (String, Vec<String>), column_type: &str, values: &[&str]) {
+    assert_eq!((found_type.as_str(), found), (column_type, values.iter().map(|&value| value.to_owned()).collect()));
+}
+
+/// These texts make a column of text, as they stand.
+#[track_caller]
+fn stays_text(cells: &[&str]) {
+    check(learnt(cells), TEXT, cells);
+}
+
+#[test]
+fn integers_are_those_that_a_double_holds_too() {
+    check(learnt(&["0", "-7", "42"]), INT, &["0", "-7", "42"]);
+    let edge = ["9007199254740991", "9007199254740992", "-9007199254740992"];
+    check(learnt(&edge), INT, &edge);
+}
+
+#[test]
+fn ids_that_a_number_would_change_stay_text() {
+    stays_text(&["007", "8"]);
+    stays_text(&["+1", "2"]);
+    stays_text(&["-0", "1"]);
+    stays_text(&[" 1", "2"]);
+    stays_text(&["1_000"]);
+    stays_text(&["9007199254740993", "1"]);
+    stays_text(&["-9007199254740993"]);
+    stays_text(&["12345678901234567890"]);
+}
+
+/// Found here: even numbers beyond 2^53 are exact doubles, so a column of ids whose last digits happen to be even became
+/// a column of doubles.
+#[test]
+fn ids_beyond_two_to_the_53_do_not_become_doubles_by_chance() {
+    stays_text(&["9007199254740994", "9007199254740996"]);
+    stays_text(&["100000000000000000000"]);
+    stays_text(&["1.5", "9007199254740994"]);
+}
+
+#[test]
+fn doubles_keep_their_digits() {
+    check(learnt(&["1.50", "-0.1", "0.0"]), DOUBLE, &["1.5", "-0.1", "0.0"]);
+    check(learnt(&["1", "2.5"]), DOUBLE, &["1.0", "2.5"]);
+    check(learnt(&["1e-05", "1e+16", "0.30000000000000004"]), DOUBLE, &["0.00001", "1e16", "0.30000000000000004"]);
+    check(learnt(&["5e-324", "1.7976931348623157e+308"]), DOUBLE, &["5e-324", "1.7976931348623157e308"]);
+}
+
+#[test]
+fn numbers_written_in_other_ways_stay_text() {
+    for cell in ["1.", ".5", "1e5", "1E-05", "1e400", "NaN", "inf", "-0.0", "0x10", "1,5", "0.12345678901234567890"] {
+        stays_text(&["2.5", cell]);
+    }
+}
+
+#[test]
+fn dates_from_the_first_year_to_the_last() {
+    check(learnt(&["0001-01-01", "2024-02-29", "9999-12-31"]), DATE, &["0001-01-01", "2024-02-29", "9999-12-31"]);
+    stays_text(&["2023-02-29"]);
+    stays_text(&["0000-01-01"]);
+    stays_text(&["2024-1-1"]);
+    stays_text(&["31/12/2024"]);
+    check(learnt(&["20241231"]), INT, &["20241231"]);
+}
+
+#[test]
+fn timestamps_have_up_to_nine_digits_of_which_six_count() {
+    let cells = [
+        "2024-02-29 23:59",
+        "2024-02-29 23:59:59",
+        "2024-02-29 23:59:59.1",
+        "2024-02-29T23:59:59.12",
+        "2024-02-29 23:59:59.123",
+        "2024-02-29 23:59:59.1234",
+        "2024-02-29 23:59:59.12345",
+        "2024-02-29 23:59:59.123456",
+        "2024-02-29 23:59:59.1234560",
+        "2024-02-29 23:59:59.12345600",
+        "2024-02-29 23:59:59.123456000",
+        "0001-01-01 00:00:00",
+        "9999-12-31 23:59:59.999999",
+        "2024-03-01",
+    ];
+    let values = [
+        "2024-02-29T23:59:00",
+        "2024-02-29T23:59:59",
+        "2024-02-29T23:59:59.100",
+        "2024-02-29T23:59:59.120",
+        "2024-02-29T23:59:59.123",
+        "2024-02-29T23:59:59.123400",
+        "2024-02-29T23:59:59.123450",
+        "2024-02-29T23:59:59.123456",
+        "2024-02-29T23:59:59.123456",
+        "2024-02-29T23:59:59.123456",
+        "2024-02-29T23:59:59.123456",
+        "0001-01-01T00:00:00",
+        "9999-12-31T23:59:59.999999",
+        "2024-03-01T00:00:00",
+    ];
+    check(learnt(&cells), TIMESTAMP, &values);
+}
+
+#[test]
+fn times_that_do_not_exist_or_are_too_fine_stay_text() {
+    let bad = [
+        "2024-01-01 24:00:00",
+        "2024-01-01 23:60",
+        "2024-01-01 23:59:60",
+        "2024-01-01 23:59:59.",
+        "2024-01-01 23:59:59.1234567",
+        "2024-01-01 23:59:59.0000000000",
+        "2024-01-01  10:00",
+    ];
+    for cell in bad {
+        stays_text(&["2024-01-01 10:00", cell]);
+    }
+}
+
+#[test]
+fn instants_in_utc_are_their_own_type() {
+    let cells = [
+        "2024-01-01T10:00:00Z",
+        "2024-01-01 10:00:00.5+00:00",
+        "2024-01-01 10:00:00+0000",
+        "2024-01-01 10:00+00",
+        "2024-01-01 10:00:00 UTC",
+    ];
+    let values = [
+        "2024-01-01T10:00:00Z",
+        "2024-01-01T10:00:00.500Z",
+        "2024-01-01T10:00:00Z",
+        "2024-01-01T10:00:00Z",
+        "2024-01-01T10:00:00Z",
+    ];
+    check(learnt(&cells), UTC, &values);
+    stays_text(&["2024-01-01T10:00:00Z", "2024-01-01T10:00:00"]);
+    stays_text(&["2024-01-01T10:00:00-03:00"]);
+    check(declared("timestamptz", &["2024-01-01T10:00:00-03:00"]), UTC, &["2024-01-01T13:00:00Z"]);
+}
+
+#[test]
+fn bools_are_spelt_out() {
+    check(
+        learnt(&["true", "False", "TRUE", "false", "FALSE", "True"]),
+        BOOL,
+        &["true", "false", "true", "false", "false", "true"],
+    );
+    check(learnt(&["0", "1"]), INT, &["0", "1"]);
+    stays_text(&["true", "yes"]);
+    stays_text(&["true", "1"]);
+    check(declared("bool", &["1", "f", "True"]), BOOL, &["true", "false", "true"]);
+}
+
+#[test]
+fn decimals_come_by_declaration_and_are_exact() {
+    let cells = ["12.5", "12,50", "-0.05", "+7", "0012.3400", "99999999.99"];
+    let values = ["12.50", "12.50", "-0.05", "7.00", "12.34", "99999999.99"];
+    check(declared("decimal(10,2)", &cells), "Decimal128(10, 2)", &values);
+    let widest = "9".repeat(38);
+    check(declared("decimal(38,0)", &[&widest]), "Decimal128(38, 0)", &[&widest]);
+}
+
+#[test]
+fn a_declared_type_takes_what_a_person_would_accept_and_names_the_line_of_the_rest() {
+    check(declared("int64", &["007", "+1", "9223372036854775807"]), INT, &["7", "1", "9223372036854775807"]);
+    check(
+        declared("double", &["12,5", "1E5", "9007199254740993"]),
+        DOUBLE,
+        &["12.5", "100000.0", "9007199254740992.0"],
+    );
+    check(declared("string", &["1", "2"]), TEXT, &["1", "2"]);
+    let unfit = [("int64", "1.5"), ("int64", "9223372036854775808"), ("double", "NaN"), ("decimal(4,1)", "1.25")];
+    let times =
+        [("date", "2024-02-30"), ("timestamp", "yesterday"), ("bool", "2"), ("timestamptz", "2024-01-01 10:00")];
+    for (column_type, cell) in unfit.into_iter().chain(times) {
+        let mut lab = Lab::of_t(json!({"columns": {"v": column_type}}));
+        let message = failure(&lab.csv(csv(&["", cell])), "CellMisfit");
+        assert!(message.contains("line 3") && message.contains(column_type), "{message}");
+        assert!(!message.contains(cell), "a cell's value does not belong into an error: {message}");
+        assert!(lab.objects().is_empty());
+    }
+}
+
+#[test]
+fn null_values_and_empty_cells_are_null_in_every_type() {
+    let nulls = json!({"null_values": ["NULL", "n/a", "-"]});
+    check(column(nulls.clone(), &["1", "NULL", "", "n/a", "2"]), INT, &["1", "∅", "∅", "∅", "2"]);
+    check(column(nulls.clone(), &["2024-01-01", "-"]), DATE, &["2024-01-01", "∅"]);
+    check(column(nulls, &["null", "N/A"]), TEXT, &["null", "N/A"]);
+}
+
+#[test]
+fn a_column_without_a_value_is_text_and_stays_what_it_was_first() {
+    check(learnt(&["", ""]), TEXT, &["∅", "∅"]);
+    let mut lab = Lab::of_t(Value::Null);
+    lab.csv_ok(csv(&["", ""]));
+    lab.csv_ok(csv(&["5", ""]));
+    assert_eq!(lab.columns(FULL_LOAD)[1], "v:Utf8");
+    lab.assert_verified();
+}
+
+#[test]
+fn a_column_that_loses_all_its_values_keeps_its_type() {
+    for (cell, column_type) in [("5", INT), ("1.5", DOUBLE), ("2024-01-01", DATE), ("true", BOOL)] {
+        let mut lab = Lab::of_t(Value::Null);
+        lab.csv_ok(csv(&[cell]));
+        let report = lab.csv_ok(csv(&[""]));
+        assert!(report.schema_changes.is_empty());
+        assert_eq!(lab.columns(FULL_LOAD)[1], format!("v:{column_type}"));
+        lab.csv_ok(csv(&[cell]));
+        assert_eq!(lab.columns(FULL_LOAD)[1], format!("v:{column_type}"));
+        lab.assert_verified();
+    }
+}
+
+#[test]
+fn the_whole_column_decides_however_late_the_odd_value_comes() {
+    let mut cells: Vec<String> = (0..20_000).map(|number| number.to_string()).collect();
+    cells.push("x".to_owned());
+    let cells: Vec<&str> = cells.iter().map(String::as_str).collect();
+    check(learnt(&cells), TEXT, &cells);
+}

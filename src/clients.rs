@@ -27,16 +27,15 @@ pub struct Clients {
 }
 
 impl Clients {
-    /// For a process with this environment, whose user's home folder is `home`. Nothing is connected to yet.
+    /// For a process with this environment, whose user's home folder is `home`. Nothing is connected to yet. The AWS SDK
+    /// looks for its settings where it always does: the process's environment, profiles, the instance.
     pub fn new(environment: Environment, home: Option<PathBuf>) -> Self {
-        let sdk = Arc::new(OnceCell::new());
-        let shared = Arc::clone(&sdk);
-        let secrets_manager = move || -> futures_util::future::BoxFuture<'static, _> {
-            let sdk = Arc::clone(&shared);
-            Box::pin(async move { secrets::client(sdk_config(&sdk).await) })
-        };
-        let credentials = Arc::new(CredentialCache::new(environment.clone(), home, secrets_manager));
-        Self { environment, sdk, credentials, s3: Mutex::default(), kaggle: Mutex::default() }
+        Self::made(environment, home, OnceCell::new())
+    }
+
+    /// As [`Self::new`], with settings of the AWS SDK that are known already.
+    pub fn with_sdk(environment: Environment, home: Option<PathBuf>, sdk: SdkConfig) -> Self {
+        Self::made(environment, home, OnceCell::new_with(Some(sdk)))
     }
 
     /// The environment of the process.
@@ -80,6 +79,17 @@ impl Clients {
             }
         };
         Ok(Source::Kaggle { client, dataset: dataset.clone(), limits: config.limits })
+    }
+
+    fn made(environment: Environment, home: Option<PathBuf>, sdk: OnceCell<SdkConfig>) -> Self {
+        let sdk = Arc::new(sdk);
+        let shared = Arc::clone(&sdk);
+        let secrets_manager = move || -> futures_util::future::BoxFuture<'static, _> {
+            let sdk = Arc::clone(&shared);
+            Box::pin(async move { secrets::client(sdk_config(&sdk).await) })
+        };
+        let credentials = Arc::new(CredentialCache::new(environment.clone(), home, secrets_manager));
+        Self { environment, sdk, credentials, s3: Mutex::default(), kaggle: Mutex::default() }
     }
 
     async fn s3_client(&self, options: S3ClientOptions) -> aws_sdk_s3::Client {

@@ -12,7 +12,7 @@ use crate::clients::Clients;
 use crate::config::{Config, ConfigSource, Overrides};
 use crate::error::{Error, Kind};
 use crate::pipeline::{self, Unwatched};
-use crate::report::{Report, RunStatus};
+use crate::report::{Report, RunStatus, TableStatus};
 use crate::trigger::{Deadline, Request};
 
 /// The part of an invocation's time that is kept back for ending it in order.
@@ -54,7 +54,8 @@ impl Handler {
             Ok(request) => Box::pin(self.run(&request)).await,
             Err(error) => Err(error),
         };
-        report.map_err(Failure::Run).and_then(judge).inspect_err(|failure| {
+        let report = report.inspect(log_run).map_err(Failure::Run).and_then(judge);
+        report.inspect_err(|failure| {
             tracing::error!(kind = failure.kind().name(), error = failure.message(), "run failed");
         })
     }
@@ -77,8 +78,30 @@ fn judge(report: Report) -> Result<Report, Failure> {
     if failed && report.tables.iter().any(|table| table.error.is_some()) {
         return Err(Failure::Tables(Box::new(report)));
     }
-    tracing::info!(status = ?report.status, elapsed_ms = report.elapsed_ms, peak_rss_bytes = report.peak_rss_bytes, "run done");
     Ok(report)
+}
+
+/// The run's figures, one line for metric filters.
+fn log_run(report: &Report) {
+    let total = report.totals();
+    let failed = report.tables.iter().filter(|table| table.status == TableStatus::Failed).count();
+    tracing::info!(
+        run_at = %report.run_at,
+        source = report.source.name,
+        position = report.source.position.as_ref().map(tracing::field::display),
+        status = report.status.name(),
+        dry_run = report.dry_run,
+        tables = report.tables.len(),
+        failed,
+        rows = total.rows,
+        inserted = total.inserted,
+        updated = total.updated,
+        deleted = total.deleted,
+        silent_changes = total.silent_changes,
+        elapsed_ms = report.elapsed_ms,
+        peak_rss_bytes = report.peak_rss_bytes,
+        "run done"
+    );
 }
 
 fn margin(left: Duration) -> Duration {

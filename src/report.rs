@@ -37,6 +37,46 @@ pub enum TableStatus {
     Failed,
 }
 
+impl RunStatus {
+    /// As in the JSON report.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Changed => "changed",
+            Self::Unchanged => "unchanged",
+            Self::Partial => "partial",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+impl TableStatus {
+    /// As in the JSON report.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Changed => "changed",
+            Self::Unchanged => "unchanged",
+            Self::NotReady => "not_ready",
+            Self::Busy => "busy",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// The sums over the tables of a run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Rows of the snapshots.
+    pub rows: u64,
+    /// Rows whose key is new.
+    pub inserted: u64,
+    /// Rows that changed.
+    pub updated: u64,
+    /// Rows that are gone.
+    pub deleted: u64,
+    /// Rows whose content changed while their date did not move on.
+    pub silent_changes: u64,
+}
+
 /// Where the data came from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct SourceReport {
@@ -141,6 +181,17 @@ impl Report {
         }
     }
 
+    /// The sums over the tables.
+    pub fn totals(&self) -> Totals {
+        self.tables.iter().fold(Totals::default(), |sum, table| Totals {
+            rows: sum.rows + table.rows,
+            inserted: sum.inserted + table.inserted,
+            updated: sum.updated + table.updated,
+            deleted: sum.deleted + table.deleted,
+            silent_changes: sum.silent_changes + table.silent_changes,
+        })
+    }
+
     /// Whether objects were written whose story the report tells.
     pub fn published(&self) -> bool {
         self.tables.iter().any(|table| table.cdc_key.is_some() || table.full_load_key.is_some())
@@ -167,6 +218,17 @@ mod tests {
 
     fn status(tables: &[TableStatus]) -> RunStatus {
         Report::status_of(&tables.iter().map(|&status| TableReport::new("t", status)).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn a_status_is_called_the_same_in_logs_and_in_the_report() {
+        use TableStatus::{Busy, Changed, Failed, NotReady, Unchanged};
+        for status in [Busy, Changed, Failed, NotReady, Unchanged] {
+            assert_eq!(serde_json::to_value(status).unwrap(), status.name());
+        }
+        for status in [RunStatus::Changed, RunStatus::Unchanged, RunStatus::Partial, RunStatus::Failed] {
+            assert_eq!(serde_json::to_value(status).unwrap(), status.name());
+        }
     }
 
     #[test]

@@ -16,9 +16,13 @@ use crate::config::{CDC_LOG_FORMAT, Config, ConfigSource, Environment, Overrides
 use crate::error::{Error, Result};
 use crate::telemetry::{self, LogFormat};
 
+const EXIT_CODES: &str = "\
+Exit codes: 0 done; 1 a table failed or differs; 2 wrong usage or configuration; 3 worth trying again
+Logs go to stderr (RUST_LOG=info shows more), results to stdout. Variables may also stand in .env";
+
 /// Change data capture for sources that have no change feed: snapshots in, full-load and CDC Parquet out.
 #[derive(Debug, Parser)]
-#[command(version, about, max_term_width = 100)]
+#[command(version, about, after_help = EXIT_CODES)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -35,10 +39,10 @@ enum Command {
 /// What every command takes.
 #[derive(Debug, clap::Args)]
 struct Common {
-    /// The configuration: a path, an s3:// URL or inline JSON [default: `CDC_CONFIG`, else config.json]
+    /// A path, an s3:// URL or inline JSON [default: $CDC_CONFIG, else config.json]
     #[arg(long, value_name = "FILE")]
     config: Option<String>,
-    /// The lake: s3://bucket/prefix or a folder [default: `CDC_LAKE`, else `aws` of the configuration]
+    /// s3://bucket/prefix or a folder [default: $CDC_LAKE, else `aws` of the configuration]
     #[arg(long, value_name = "URL")]
     lake: Option<String>,
     /// Only this table; may be given several times
@@ -74,6 +78,8 @@ pub fn main(environment: Environment, home: Option<PathBuf>) -> ExitCode {
         Command::Run(arguments) => run::run(&shell, arguments),
         Command::Verify(arguments) => verify::run(&shell, arguments),
     };
+    // A thread that is still comparing must not hold up the end of an interrupted run.
+    shell.runtime.shutdown_background();
     done.map_or_else(|error| fail(&error), ExitCode::from)
 }
 
@@ -81,7 +87,8 @@ pub fn main(environment: Environment, home: Option<PathBuf>) -> ExitCode {
 fn with_dotenv(environment: Environment) -> Result<Environment> {
     match std::fs::read_to_string(".env") {
         Ok(text) => environment.with_dotenv(&text),
-        Err(_) => Ok(environment),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(environment),
+        Err(error) => Err(Error::config("InvalidDotenv", "cannot read .env in the current folder").caused_by(error)),
     }
 }
 

@@ -1,15 +1,19 @@
 //! What a person reads: the summary of a run, of a verification, of an error. Data to stdout, the rest to stderr.
 
 use std::fmt::Write as _;
-use std::io::Write as _;
+use std::io::{IsTerminal, Write as _};
 
-use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
-use comfy_table::{CellAlignment, Table};
+use comfy_table::presets::NOTHING;
+use comfy_table::{CellAlignment, Table, TableComponent};
 use serde::Serialize;
 
 use crate::error::{Error, Result};
+use crate::position::Position;
 use crate::report::{Report, TableReport, TableStatus};
 use crate::verify::{TableVerification, Verification};
+
+/// The first columns are text, the others are numbers.
+const TEXT_COLUMNS: usize = 2;
 
 /// Prints a value as JSON.
 pub(super) fn json(value: &impl Serialize) -> Result<()> {
@@ -20,84 +24,187 @@ pub(super) fn json(value: &impl Serialize) -> Result<()> {
 
 /// Prints the summary of a run.
 pub(super) fn report(report: &Report, lake: &str) -> Result<()> {
-    let mut table = grid(&["table", "status", "rows", "inserted", "updated", "deleted", "silent", "time"]);
-    for entry in &report.tables {
-        let numbers = [entry.rows, entry.inserted, entry.updated, entry.deleted, entry.silent_changes].map(grouped);
-        table.add_row(
-            [vec![entry.name.clone(), status(entry)], numbers.to_vec(), vec![millis(entry.elapsed_ms)]].concat(),
-        );
-    }
-    right_align(&mut table, 2);
-    let position = report.source.position.as_ref().map(|position| format!(", {position}")).unwrap_or_default();
-    let dry = if report.dry_run { " (dry run: nothing was written)" } else { "" };
-    let mut text = format!(
-        "{} {}{position} -> {lake}, run {}{dry}\n{table}\n",
-        report.source.kind, report.source.name, report.run_at
-    );
-    for entry in &report.tables {
-        details(&mut text, entry);
-    }
-    stdout(text.trim_end())
-}
-
-fn details(text: &mut String, entry: &TableReport) {
-    let name = &entry.name;
-    let mut line = |mark: &str, what: &str| {
-        // Writing to a string cannot fail.
-        let _ = writeln!(text, "{mark} {name}: {what}");
-    };
-    if let Some(key) = &entry.cdc_key {
-        line("+", key);
-    }
-    for change in &entry.schema_changes {
-        line("~", &change.to_string());
-    }
-    for warning in &entry.warnings {
-        line("!", warning);
-    }
-    if let Some(error) = &entry.error {
-        line("x", &format!("{} ({})", error.chain(), error.code()));
-        error.advice().into_iter().for_each(|advice| line(" ", advice));
-    }
+    stdout(&run_summary(report, lake, Ink::of_stdout()))
 }
 
 /// Prints the summary of a verification.
 pub(super) fn verification(found: &Verification, lake: &str) -> Result<()> {
-    let mut table = grid(&["table", "result", "rows", "objects", "events", "silent"]);
-    for entry in &found.tables {
-        let numbers = [entry.rows, entry.changes, entry.events, entry.silent_changes].map(grouped);
-        let result = if entry.ok { "ok" } else { "DIFFERS" };
-        table.add_row([vec![entry.name.clone(), result.to_owned()], numbers.to_vec()].concat());
-    }
-    right_align(&mut table, 2);
-    let mut text = format!("{lake}: the log, replayed, against the full load\n{table}\n");
-    for entry in &found.tables {
-        findings(&mut text, entry);
-    }
-    text.push_str(if found.ok { "every change is there exactly once" } else { "the lake is not in order" });
-    stdout(&text)
-}
-
-fn findings(text: &mut String, entry: &TableVerification) {
-    let error = entry.error.as_ref().map(|error| format!("x {}: {} ({})", entry.name, error.chain(), error.code()));
-    let problems = entry.problems.iter().map(|problem| format!("x {}: {problem}", entry.name));
-    let notes = entry.notes.iter().map(|note| format!("! {}: {note}", entry.name));
-    for line in problems.chain(notes).chain(error) {
-        // Writing to a string cannot fail.
-        let _ = writeln!(text, "{line}");
-    }
+    stdout(&verify_summary(found, lake, Ink::of_stdout()))
 }
 
 /// Prints an error and what to do about it.
 pub(super) fn error(error: &Error) {
     let advice = error.advice().map(|advice| format!("\n  hint: {advice}")).unwrap_or_default();
-    note(&format!("error: {} ({}){advice}", error.chain(), error.code()));
+    note(&format!("error[{}]: {}{advice}", error.code(), error.chain()));
 }
 
 /// Prints a line for the person at the terminal.
 pub(super) fn note(text: &str) {
     // There is nowhere to report that stderr is closed.
     let _ = writeln!(std::io::stderr(), "{text}");
+}
+
+fn run_summary(report: &Report, lake: &str, ink: Ink) -> String {
+    let mut text = format!("{}\n{}\n", run_heading(report, lake), run_grid(report, ink));
+    for entry in &report.tables {
+        details(&mut text, entry, ink);
+    }
+    text.trim_end().to_owned()
+}
+
+fn run_heading(report: &Report, lake: &str) -> String {
+    let position = match &report.source.position {
+        Some(Position::Version(number)) => format!(" version {number}"),
+        Some(Position::Mark(mark)) => format!(" {mark}"),
+        None => String::new(),
+    };
+    let dry = if report.dry_run { "  DRY RUN, nothing was written" } else { "" };
+    format!("{}{position} -> {lake}  run {}{dry}\n", report.source.name, report.run_at)
+}
+
+fn run_grid(report: &Report, ink: Ink) -> String {
+    let mut grid = Grid::new(&["table", "status", "rows", "inserted", "updated", "deleted", "silent", "time"]);
+    let row = |name: &str, status: &str, numbers: [u64; 5], elapsed: u64| {
+        [vec![name.to_owned(), status.to_owned()], numbers.map(grouped).to_vec(), vec![millis(elapsed)]].concat()
+    };
+    for entry in &report.tables {
+        let numbers = [entry.rows, entry.inserted, entry.updated, entry.deleted, entry.silent_changes];
+        grid.row(row(&entry.name, status(entry.status), numbers, entry.elapsed_ms));
+    }
+    if report.tables.len() > 1 {
+        let sum = report.totals();
+        let numbers = [sum.rows, sum.inserted, sum.updated, sum.deleted, sum.silent_changes];
+        grid.total(row("total", report.status.name(), numbers, report.elapsed_ms));
+    }
+    grid.render(ink)
+}
+
+/// One line for each thing that was written, and for each that a person should know.
+fn details(text: &mut String, entry: &TableReport, ink: Ink) {
+    let name = &entry.name;
+    let mut line = |colour: Colour, mark: &str, what: &str| {
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "{} {name}: {what}", ink.paint(colour, mark));
+    };
+    if let Some(key) = &entry.cdc_key {
+        line(Colour::Green, "+", key);
+    }
+    for change in &entry.schema_changes {
+        line(Colour::Yellow, "~", &change.to_string());
+    }
+    for warning in &entry.warnings {
+        line(Colour::Yellow, "!", warning);
+    }
+    if let Some(error) = &entry.error {
+        let advice = error.advice().map(|advice| format!("\n  hint: {advice}")).unwrap_or_default();
+        line(Colour::Red, "x", &format!("{} ({}){advice}", error.chain(), error.code()));
+    }
+}
+
+fn verify_summary(found: &Verification, lake: &str, ink: Ink) -> String {
+    let mut grid = Grid::new(&["table", "result", "rows", "objects", "events", "silent"]);
+    for entry in &found.tables {
+        let numbers = [entry.rows, entry.changes, entry.events, entry.silent_changes].map(grouped);
+        let result = match &entry.error {
+            _ if entry.ok => "ok",
+            Some(_) if entry.problems.is_empty() => "FAILED",
+            _ => "DIFFERS",
+        };
+        grid.row([vec![entry.name.clone(), result.to_owned()], numbers.to_vec()].concat());
+    }
+    let mut text = format!("{lake}: the log, replayed, against the full load\n\n{}\n", grid.render(ink));
+    for entry in &found.tables {
+        findings(&mut text, entry, ink);
+    }
+    let differs = found.tables.iter().any(|table| !table.problems.is_empty());
+    text.push_str(match (found.ok, differs) {
+        (true, _) => "every change is there exactly once",
+        (false, true) => "the lake is not in order: objects were changed or deleted by something else",
+        (false, false) => "some tables could not be examined",
+    });
+    text
+}
+
+fn findings(text: &mut String, entry: &TableVerification, ink: Ink) {
+    let mut line = |colour: Colour, mark: &str, what: &str| {
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "{} {}: {what}", ink.paint(colour, mark), entry.name);
+    };
+    entry.problems.iter().for_each(|problem| line(Colour::Red, "x", problem));
+    entry.notes.iter().for_each(|note| line(Colour::Yellow, "!", note));
+    if let Some(error) = &entry.error {
+        line(Colour::Red, "x", &format!("{} ({})", error.chain(), error.code()));
+    }
+}
+
+/// A table with a rule below its header, and another above its totals.
+struct Grid {
+    table: Table,
+    totals: bool,
+}
+
+impl Grid {
+    fn new(header: &[&str]) -> Self {
+        let mut table = Table::new();
+        table.load_preset(NOTHING).set_style(TableComponent::HeaderLines, '─').set_header(header);
+        for column in table.column_iter_mut() {
+            column.set_padding((0, 2));
+        }
+        for column in table.column_iter_mut().skip(TEXT_COLUMNS) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+        Self { table, totals: false }
+    }
+
+    fn row(&mut self, cells: Vec<String>) {
+        self.table.add_row(cells);
+    }
+
+    /// The last row.
+    fn total(&mut self, cells: Vec<String>) {
+        self.table.add_row(cells);
+        self.totals = true;
+    }
+
+    fn render(&self, ink: Ink) -> String {
+        let mut lines: Vec<String> = self.table.lines().map(|line| line.trim_end().to_owned()).collect();
+        if self.totals
+            && let Some(rule) = lines.get(1).cloned()
+        {
+            lines.insert(lines.len() - 1, rule);
+        }
+        lines.iter().fold(String::new(), |text, line| text + &ink.status_words(line) + "\n")
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Colour {
+    Red = 31,
+    Green = 32,
+    Yellow = 33,
+}
+
+/// Colours, where the reader is a terminal.
+#[derive(Clone, Copy)]
+struct Ink(bool);
+
+impl Ink {
+    fn of_stdout() -> Self {
+        Self(std::io::stdout().is_terminal())
+    }
+
+    fn paint(self, colour: Colour, text: &str) -> String {
+        if self.0 { format!("\x1b[{}m{text}\x1b[0m", colour as u8) } else { text.to_owned() }
+    }
+
+    /// The line of a table with its status in colour. Painted last, because escapes have no width.
+    fn status_words(self, line: &str) -> String {
+        let words = [(" FAILED ", Colour::Red), (" DIFFERS ", Colour::Red), (" changed ", Colour::Green)];
+        match words.into_iter().find(|(word, _)| line.contains(word)) {
+            Some((word, colour)) => line.replacen(word, &self.paint(colour, word), 1),
+            None => line.to_owned(),
+        }
+    }
 }
 
 /// A reader that has seen enough and closed the pipe is no error.
@@ -110,27 +217,12 @@ fn stdout(text: &str) -> Result<()> {
     }
 }
 
-fn grid(header: &[&str]) -> Table {
-    let mut table = Table::new();
-    table.load_preset(UTF8_HORIZONTAL_ONLY).set_header(header);
-    table
-}
-
-fn right_align(table: &mut Table, from: usize) {
-    for column in table.column_iter_mut().skip(from) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
-}
-
-fn status(entry: &TableReport) -> String {
-    match entry.status {
-        TableStatus::Changed => "changed",
-        TableStatus::Unchanged => "unchanged",
+fn status(status: TableStatus) -> &'static str {
+    match status {
         TableStatus::NotReady => "not ready",
-        TableStatus::Busy => "busy",
         TableStatus::Failed => "FAILED",
+        other => other.name(),
     }
-    .to_owned()
 }
 
 /// `1234567` as `1,234,567`.
@@ -147,7 +239,11 @@ fn grouped(number: u64) -> String {
 }
 
 fn millis(elapsed: u64) -> String {
-    if elapsed < 1000 { format!("{elapsed} ms") } else { format!("{}.{:01} s", elapsed / 1000, elapsed % 1000 / 100) }
+    match elapsed {
+        0..1000 => format!("{elapsed} ms"),
+        1000..60_000 => format!("{}.{} s", elapsed / 1000, elapsed % 1000 / 100),
+        _ => format!("{} min {:02} s", elapsed / 60_000, elapsed % 60_000 / 1000),
+    }
 }
 
 #[cfg(test)]
@@ -157,5 +253,17 @@ mod tests {
     #[test]
     fn numbers_are_grouped_by_thousands() {
         assert_eq!([0, 999, 1000, 1_234_567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
+    }
+
+    #[test]
+    fn durations_are_as_precise_as_they_matter() {
+        assert_eq!([7, 1500, 61_000].map(millis), ["7 ms", "1.5 s", "1 min 01 s"]);
+    }
+
+    #[test]
+    fn a_terminal_gets_colours_and_a_pipe_does_not() {
+        let line = "clientes  FAILED  0";
+        assert_eq!(Ink(false).status_words(line), line);
+        assert_eq!(Ink(true).status_words(line), "clientes \x1b[31m FAILED \x1b[0m 0");
     }
 }

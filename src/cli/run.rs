@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use chrono::Local;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::bars::Bars;
 use super::{Common, Shell, print, wall_clock};
@@ -24,7 +25,7 @@ pub(super) struct RunArguments {
     /// Run once, whatever the configuration's `timer` says
     #[arg(long)]
     once: bool,
-    /// Take the snapshot from a folder of CSVs or a zip instead of downloading it
+    /// Read a folder of CSVs or a zip instead of downloading [default PATH: data/actual]
     #[arg(long, value_name = "PATH", num_args = 0..=1, default_missing_value = DEFAULT_FOLDER)]
     skip_download: Option<PathBuf>,
     /// Find out what would change, and write nothing
@@ -33,10 +34,10 @@ pub(super) struct RunArguments {
     /// Compare also where the source's version has not changed
     #[arg(long)]
     force: bool,
-    /// Let tables lose more rows than `max_deleted_fraction`: these, or all of them
+    /// Let these tables (or all) lose more rows than `max_deleted_fraction`
     #[arg(long, value_name = "TABLE", num_args = 0..)]
     approve_deletes: Option<Vec<String>>,
-    /// The run's time and identity, like that of a scheduled event [default: now]
+    /// The time and identity of the run, as an event has them [default: now]
     #[arg(long, value_name = "TIME")]
     run_at: Option<String>,
 }
@@ -44,17 +45,23 @@ pub(super) struct RunArguments {
 pub(super) fn run(shell: &Shell, arguments: &RunArguments) -> Result<u8> {
     shell.runtime.block_on(async {
         let config = shell.config(&arguments.common).await?;
+        let mut signals = Signals::new()?;
         let timer = config.timer.filter(|_| !arguments.once && arguments.run_at.is_none());
         loop {
-            let done = Box::pin(once(shell, arguments, &config)).await;
+            let done = tokio::select! {
+                done = Box::pin(once(shell, arguments, &config)) => done,
+                () = signals.end() => return Err(interrupted()),
+            };
             let Some(interval) = timer else { return done.map(|report| report.exit_code()) };
             match done {
                 Err(error) if error.kind() == Kind::Config => return Err(error),
                 Err(error) => print::error(&error),
                 Ok(_) => {}
             }
-            if !wait(interval).await? {
-                return Ok(0);
+            announce(interval);
+            tokio::select! {
+                () = tokio::time::sleep(interval) => {}
+                () = signals.end() => return Ok(0),
             }
         }
     })
@@ -110,15 +117,33 @@ fn request(arguments: &RunArguments) -> Result<Request> {
     })
 }
 
-/// Waits for the next run; `false` when the user ends the loop instead.
-async fn wait(interval: Duration) -> Result<bool> {
+fn announce(interval: Duration) {
     let next = wall_clock() + interval;
     print::note(&format!("next run at {} (Ctrl-C ends)", next.with_timezone(&Local).format("%Y-%m-%d %H:%M:%S")));
-    tokio::select! {
-        () = tokio::time::sleep(interval) => Ok(true),
-        ended = tokio::signal::ctrl_c() => {
-            ended.map_err(|error| Error::internal("NoSignals", "cannot wait for Ctrl-C").caused_by(error))?;
-            Ok(false)
+}
+
+fn interrupted() -> Error {
+    Error::transient("Interrupted", "the run was broken off").hint("nothing is lost: the next run does what is left")
+}
+
+/// What asks the program to end: Ctrl-C, or a service manager. Listened to all the time, also during a run.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self> {
+        let listen = |kind| {
+            signal(kind).map_err(|error| Error::internal("NoSignals", "cannot wait for Ctrl-C").caused_by(error))
+        };
+        Ok(Self { interrupt: listen(SignalKind::interrupt())?, terminate: listen(SignalKind::terminate())? })
+    }
+
+    async fn end(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
         }
     }
 }

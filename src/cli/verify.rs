@@ -5,7 +5,7 @@ use crate::error::Result;
 use crate::lake::commit::Runner;
 use crate::lake::layout::RunTime;
 use crate::trigger::{Deadline, Request};
-use crate::verify;
+use crate::verify::{self, Verification};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct VerifyArguments {
@@ -29,6 +29,20 @@ pub(super) fn run(shell: &Shell, arguments: &VerifyArguments) -> Result<u8> {
         } else {
             print::verification(&found, &store.location())?;
         }
-        Ok(u8::from(!found.ok))
+        Ok(exit_code(&found))
     })
+}
+
+/// 1 where a table differs, else what the tables that could not be examined say, else 0.
+fn exit_code(found: &Verification) -> u8 {
+    if found.tables.iter().any(|table| !table.problems.is_empty()) {
+        return 1;
+    }
+    found
+        .tables
+        .iter()
+        .filter_map(|table| table.error.as_ref())
+        .map(|error| error.kind().exit_code())
+        .min()
+        .unwrap_or(0)
 }

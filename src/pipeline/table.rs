@@ -232,7 +232,7 @@ fn log(report: &TableReport) {
         ),
         None => tracing::info!(
             table = name,
-            ?status,
+            status = status.name(),
             rows,
             inserted,
             updated,

@@ -34,15 +34,18 @@ pub(crate) fn sdk_config(endpoint: &str, account: &str) -> SdkConfig {
 
 /// A client for an account of its own, and a new bucket in it.
 pub(crate) async fn bucket() -> (Client, String) {
-    static COUNT: AtomicU32 = AtomicU32::new(0);
-    let (process, count) = (std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-    let client = s3_client(
-        &sdk_config(endpoint(), &format!("{:012}", process % 1_000_000 * 1000 + count)),
-        &S3ClientOptions::default(),
-    );
-    let bucket = format!("lake-{process}-{count}");
+    let account = account();
+    let client = s3_client(&sdk_config(endpoint(), &account), &S3ClientOptions::default());
+    let bucket = format!("lake-{account}");
     client.create_bucket().bucket(&bucket).send().await.expect("a new bucket");
     (client, bucket)
+}
+
+/// The number of an account that nobody else uses.
+pub(crate) fn account() -> String {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let (process, count) = (std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+    format!("{:012}", process % 1_000_000 * 1000 + count)
 }
 
 struct Emulator {

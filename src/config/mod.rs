@@ -122,16 +122,9 @@ fn limits(root: &Section<'_>) -> Limits {
         return Limits::default();
     };
     let default = Limits::default();
-    let positive = |key, default| match limits.has(key).then(|| limits.count(key)).flatten() {
-        Some(0) => {
-            limits.fault(key, "must be at least 1");
-            default
-        }
-        count => count.unwrap_or(default),
-    };
     Limits {
-        max_uncompressed_bytes: positive("max_uncompressed_bytes", default.max_uncompressed_bytes),
-        max_compression_ratio: positive("max_compression_ratio", default.max_compression_ratio),
+        max_uncompressed_bytes: limits.count("max_uncompressed_bytes").unwrap_or(default.max_uncompressed_bytes),
+        max_compression_ratio: limits.count("max_compression_ratio").unwrap_or(default.max_compression_ratio),
     }
 }
 

@@ -166,7 +166,7 @@ fn each_fault_of_the_rest_is_named() {
         ),
         (
             r#""dataset_name": "o/s", "aws": {"bucket": "lake"}, "limits": {"max_compression_ratio": 0.5}"#,
-            "`limits.max_compression_ratio` must be at least 1",
+            "`limits.max_compression_ratio` must be a whole number of at least 1, not the number 0.5",
         ),
     ];
     for (keys, expected) in cases {

@@ -38,5 +38,11 @@ fn exit_code(found: &Verification) -> u8 {
     if found.tables.iter().any(|table| !table.problems.is_empty()) {
         return 1;
     }
-    found.tables.iter().filter_map(|table| table.error.as_ref()).map(|error| error.kind().exit_code()).min().unwrap_or(0)
+    found
+        .tables
+        .iter()
+        .filter_map(|table| table.error.as_ref())
+        .map(|error| error.kind().exit_code())
+        .min()
+        .unwrap_or(0)
 }

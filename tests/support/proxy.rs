@@ -27,8 +27,6 @@ pub(crate) struct Passed {
     pub(crate) path: String,
     /// `secretsmanager.GetSecretValue` and the like; empty for S3.
     pub(crate) operation: String,
-    /// Of the answer.
-    pub(crate) status: u16,
 }
 
 struct Target {
@@ -61,7 +59,8 @@ async fn accept(listener: TcpListener, target: Arc<Target>) {
         tokio::spawn(async move {
             let service = service_fn(|request| pass_on(request, &target));
             // The client may close a connection whenever it likes.
-            let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(connection), service).await;
+            let _ =
+                hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(connection), service).await;
         });
     }
 }
@@ -76,7 +75,6 @@ async fn pass_on(request: Request<Incoming>, target: &Target) -> Result<Response
         method: head.method.to_string(),
         path: head.uri.path().to_owned(),
         operation: head.headers.get("x-amz-target").map_or("", |name| name.to_str().expect("text")).to_owned(),
-        status: answer.status().as_u16(),
     });
     let (status, headers) = (answer.status(), end_to_end(answer.headers()));
     let mut response = Response::new(Full::new(answer.bytes().await.expect("a whole answer")));

@@ -55,7 +55,7 @@ impl RuntimeApi {
     /// Hands out one event, and waits for the answer to it.
     pub(crate) async fn invoke(&mut self, request_id: &str, deadline_ms: u64, payload: Value) -> Outcome {
         let invocation = Invocation { request_id: request_id.to_owned(), deadline_ms, payload };
-        self.events.send(invocation).ok().expect("a running server");
+        self.events.send(invocation).expect("a running server");
         self.outcomes.recv().await.expect("a running server")
     }
 }
@@ -66,7 +66,8 @@ async fn accept(listener: TcpListener, sides: Arc<Sides>) {
         tokio::spawn(async move {
             let service = service_fn(|request| answer(request, &sides));
             // The function's connections end with its process.
-            let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(connection), service).await;
+            let _ =
+                hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(connection), service).await;
         });
     }
 }

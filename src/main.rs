@@ -14,6 +14,10 @@ use lambda_runtime::service_fn;
 /// Set by Lambda, and by `cargo lambda watch`.
 const RUNTIME_API: &str = "AWS_LAMBDA_RUNTIME_API";
 
+/// Set by both too, and without which the runtime's library panics.
+const OF_THE_FUNCTION: [&str; 3] =
+    ["AWS_LAMBDA_FUNCTION_NAME", "AWS_LAMBDA_FUNCTION_VERSION", "AWS_LAMBDA_FUNCTION_MEMORY_SIZE"];
+
 fn main() -> ExitCode {
     let environment = environment();
     if environment.get(RUNTIME_API).is_some() { serve(environment) } else { cli::main(environment, home()) }
@@ -23,6 +27,10 @@ fn main() -> ExitCode {
 async fn serve(environment: Environment) -> ExitCode {
     let format = if environment.get(CDC_LOG_FORMAT) == Some("text") { LogFormat::Text } else { LogFormat::Json };
     telemetry::init(format, environment.get(RUST_LOG), "info");
+    if let Some(missing) = OF_THE_FUNCTION.into_iter().find(|name| environment.get(name).is_none()) {
+        tracing::error!("{RUNTIME_API} is set but {missing} is not; unset the former to use the command line");
+        return ExitCode::FAILURE;
+    }
     let handler = Handler::new(Clients::new(environment, home()), std::env::temp_dir());
     let handler = &handler;
     match lambda_runtime::run(service_fn(move |event| handler.handle(event))).await {

@@ -7,10 +7,14 @@ use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, Table, TableComponent};
 use serde::Serialize;
 
+use crate::config::Environment;
 use crate::error::{Error, Result};
 use crate::position::Position;
 use crate::report::{Report, TableReport, TableStatus};
 use crate::verify::{TableVerification, Verification};
+
+/// Set by who wants no colours.
+const NO_COLOR: &str = "NO_COLOR";
 
 /// The first columns are text, the others are numbers.
 const TEXT_COLUMNS: usize = 2;
@@ -23,13 +27,13 @@ pub(super) fn json(value: &impl Serialize) -> Result<()> {
 }
 
 /// Prints the summary of a run.
-pub(super) fn report(report: &Report, lake: &str) -> Result<()> {
-    stdout(&run_summary(report, lake, Ink::of_stdout()))
+pub(super) fn report(report: &Report, lake: &str, ink: Ink) -> Result<()> {
+    stdout(&run_summary(report, lake, ink))
 }
 
 /// Prints the summary of a verification.
-pub(super) fn verification(found: &Verification, lake: &str) -> Result<()> {
-    stdout(&verify_summary(found, lake, Ink::of_stdout()))
+pub(super) fn verification(found: &Verification, lake: &str, ink: Ink) -> Result<()> {
+    stdout(&verify_summary(found, lake, ink))
 }
 
 /// Prints an error and what to do about it.
@@ -184,13 +188,13 @@ enum Colour {
     Yellow = 33,
 }
 
-/// Colours, where the reader is a terminal.
+/// Colours, where the reader is a terminal and does not refuse them (<https://no-color.org>).
 #[derive(Clone, Copy)]
-struct Ink(bool);
+pub(super) struct Ink(bool);
 
 impl Ink {
-    fn of_stdout() -> Self {
-        Self(std::io::stdout().is_terminal())
+    pub(super) fn new(environment: &Environment) -> Self {
+        Self(std::io::stdout().is_terminal() && environment.get(NO_COLOR).is_none())
     }
 
     fn paint(self, colour: Colour, text: &str) -> String {

@@ -20,6 +20,7 @@ fn a_table_that_fails_exits_with_1_and_the_others_are_done() {
     done.expect(1, &["FAILED", "x produtos: ", "lines 2 and 3", "DuplicateKeys", "hint: repair the source"]);
     assert!(desk.lake().contains_key("full-load/clientes/clientes.parquet"));
     assert!(!done.stdout.contains("Caneca"), "a cell is in {}", done.stdout);
+    assert_eq!(done.stderr, "", "what the summary says is said twice");
 }
 
 #[test]

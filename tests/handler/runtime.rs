@@ -18,10 +18,15 @@ struct Function {
 impl Function {
     async fn start(rig: &Rig) -> Self {
         let api = RuntimeApi::start().await;
+        let address = api.address.clone();
+        Self::polling(rig, api, &address)
+    }
+
+    fn polling(rig: &Rig, api: RuntimeApi, address: &str) -> Self {
         let account = rig.bucket.strip_prefix("lake-").unwrap();
         let process = Command::new(env!("CARGO_BIN_EXE_cdc-to-s3"))
             .env_clear()
-            .env("AWS_LAMBDA_RUNTIME_API", &api.address)
+            .env("AWS_LAMBDA_RUNTIME_API", address)
             .envs([("AWS_LAMBDA_FUNCTION_NAME", "cdc-to-s3"), ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST")])
             .envs([("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "1024"), ("AWS_REGION", "us-east-1")])
             .envs([("AWS_ACCESS_KEY_ID", account), ("AWS_SECRET_ACCESS_KEY", "secret")])
@@ -104,6 +109,24 @@ async fn the_binary_reports_errors_with_a_stable_type_and_lives_on() {
     let failed = lines(&log, "run done").into_iter().find(|line| line["status"] == "partial").unwrap();
     assert_eq!((&failed["failed"], &failed["inserted"]), (&json!(1), &json!(5)));
     assert_tells_nothing(&text);
+}
+
+#[tokio::test]
+async fn the_binary_polls_the_address_that_cargo_lambda_watch_gives_it() {
+    let rig = Rig::new().await;
+    let api = RuntimeApi::start().await;
+    let address = format!("http://{}/cdc-to-s3", api.address);
+    let mut function = Function::polling(&rig, api, &address);
+    assert!(matches!(function.invoke(at(9)).await, Outcome::Response(_)));
+}
+
+#[test]
+fn a_runtime_api_without_a_function_is_told_and_no_panic() {
+    let binary = env!("CARGO_BIN_EXE_cdc-to-s3");
+    let output = Command::new(binary).env_clear().env("AWS_LAMBDA_RUNTIME_API", "127.0.0.1:9").output().unwrap();
+    let log = String::from_utf8(output.stderr).unwrap();
+    assert_eq!((output.status.code(), log.contains("panicked")), (Some(1), false), "{log}");
+    assert!(log.contains("AWS_LAMBDA_FUNCTION_NAME"), "{log}");
 }
 
 /// No credentials, no signed link, no cell.

@@ -120,13 +120,20 @@ fn verify_summary(found: &Verification, lake: &str, ink: Ink) -> String {
     for entry in &found.tables {
         findings(&mut text, entry, ink);
     }
-    let differs = found.tables.iter().any(|table| !table.problems.is_empty());
-    text.push_str(match (found.ok, differs) {
-        (true, _) => "every change is there exactly once",
-        (false, true) => "the lake is not in order: objects were changed or deleted by something else",
-        (false, false) => "some tables could not be examined",
-    });
-    text
+    text + verdict(found)
+}
+
+fn verdict(found: &Verification) -> &'static str {
+    let is_there = |table: &TableVerification| table.rows > 0 || table.changes > 0 || table.tombstones > 0;
+    if found.tables.iter().any(|table| !table.problems.is_empty()) {
+        "the lake is not in order: objects were changed or deleted by something else"
+    } else if !found.ok {
+        "some tables could not be examined"
+    } else if found.tables.iter().any(is_there) {
+        "every change is there exactly once"
+    } else {
+        "there is nothing here: no table was ever run into this lake"
+    }
 }
 
 fn findings(text: &mut String, entry: &TableVerification, ink: Ink) {

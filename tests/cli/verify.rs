@@ -26,6 +26,11 @@ fn a_lake_in_order_exits_with_0() {
 }
 
 #[test]
+fn an_empty_lake_is_not_called_complete() {
+    Desk::new().run(&VERIFY).expect(0, &["clientes: the table was never run", "there is nothing here"]);
+}
+
+#[test]
 fn a_deleted_cdc_object_is_found() {
     let desk = lake();
     fs::remove_file(desk.path("lake/cdc/clientes/clientes_20261120_150000.parquet")).unwrap();

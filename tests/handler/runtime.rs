@@ -83,6 +83,7 @@ async fn the_binary_serves_events_one_after_the_other_and_logs_its_figures() {
         (&json!("INFO"), &json!("changed"), &json!(3))
     );
     assert_eq!((&runs[0]["inserted"], &runs[1]["inserted"], &runs[0]["failed"]), (&json!(8), &json!(0), &json!(0)));
+    assert_eq!((&runs[0]["span"]["requestId"], &runs[0]["position"]), (&json!("c0ffee-1"), &json!("1")));
     assert!(runs[0]["peak_rss_bytes"].as_u64().unwrap() > 0 && runs[0]["elapsed_ms"].is_u64());
     assert_tells_nothing(&text);
 }
@@ -104,6 +105,7 @@ async fn the_binary_reports_errors_with_a_stable_type_and_lives_on() {
     rig.publish(2, CLIENTES, PRODUTOS, TRANSACOES);
     assert!(matches!(function.invoke(at(15)).await, Outcome::Response(_)));
     let (log, text) = function.end();
+    assert_eq!(log.iter().filter(|line| line["level"] == "ERROR").count(), 4, "{text}");
     assert_eq!(lines(&log, "run failed").len(), 3);
     assert_eq!(lines(&log, "table failed").len(), 1);
     let failed = lines(&log, "run done").into_iter().find(|line| line["status"] == "partial").unwrap();

@@ -7,7 +7,8 @@ use tracing_subscriber::EnvFilter;
 /// How log lines are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
-    /// One JSON object a line, without a time: the log service adds its own.
+    /// One JSON object a line, without a time: the log service adds its own. Under Lambda `span.requestId` names the
+    /// invocation.
     Json,
     /// For people.
     Text,
@@ -20,7 +21,7 @@ pub fn init(format: LogFormat, filter: Option<&str>, default: &str) {
     let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).without_time();
     // A second initialisation (in tests) leaves the first in force.
     let _already = match format {
-        LogFormat::Json => subscriber.json().flatten_event(true).with_target(false).with_current_span(false).try_init(),
+        LogFormat::Json => subscriber.json().flatten_event(true).with_target(false).with_span_list(false).try_init(),
         LogFormat::Text => subscriber.with_target(false).with_ansi(std::io::stderr().is_terminal()).try_init(),
     };
 }

@@ -1,6 +1,7 @@
 //! Progress bars on a terminal; nothing elsewhere.
 
 use std::io::IsTerminal;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -10,19 +11,20 @@ use crate::pipeline::Progress;
 /// The bars of one run.
 pub(super) struct Bars {
     all: MultiProgress,
-    download: ProgressBar,
+    /// There only once something is downloaded.
+    download: OnceLock<ProgressBar>,
 }
 
 impl Bars {
     pub(super) fn new() -> Self {
         let shown = std::io::stderr().is_terminal();
         let target = if shown { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-        Self { all: MultiProgress::with_draw_target(target), download: ProgressBar::hidden() }
+        Self { all: MultiProgress::with_draw_target(target), download: OnceLock::new() }
     }
 
     /// Takes all bars off the screen, so that the summary stands alone.
     pub(super) fn clear(&self) {
-        self.download.finish_and_clear();
+        self.download.get().inspect(|bar| bar.finish_and_clear());
         // What cannot be cleared stays on the screen, which harms nobody.
         let _ = self.all.clear();
     }
@@ -30,15 +32,14 @@ impl Bars {
 
 impl Progress for Bars {
     fn download(&self, done: u64, total: Option<u64>) {
-        if self.download.is_hidden() && done == 0 || self.download.length().is_none() {
-            self.all.add(self.download.clone());
-            self.download.set_style(style("{prefix:<20} {bar:30} {bytes}/{total_bytes} {bytes_per_sec}"));
-            self.download.set_prefix("download");
-        }
-        if let Some(total) = total {
-            self.download.set_length(total);
-        }
-        self.download.set_position(done);
+        let bar = self.download.get_or_init(|| {
+            let bar = self.all.add(ProgressBar::no_length());
+            bar.set_style(style("{prefix:<20} {bar:30} {bytes}/{total_bytes} {bytes_per_sec}"));
+            bar.set_prefix("download");
+            bar
+        });
+        total.into_iter().for_each(|total| bar.set_length(total));
+        bar.set_position(done);
     }
 
     fn rows(&self, table: &str) -> Box<dyn Fn(u64) + Send + Sync> {

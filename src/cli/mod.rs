@@ -16,6 +16,9 @@ use crate::config::{CDC_LOG_FORMAT, Config, ConfigSource, Environment, Overrides
 use crate::error::{Error, Result};
 use crate::telemetry::{self, LogFormat};
 
+/// What is logged unless `RUST_LOG` says otherwise. What became of each table is in the summary already.
+const LOG_FILTER: &str = "warn,cdc_to_s3::pipeline::table=off";
+
 const EXIT_CODES: &str = "\
 Exit codes: 0 done; 1 a table failed or differs; 2 wrong usage or configuration; 3 worth trying again
 Logs go to stderr (RUST_LOG=info shows more), results to stdout. Variables may also stand in .env";
@@ -67,7 +70,7 @@ pub fn main(environment: Environment, home: Option<PathBuf>) -> ExitCode {
         Err(error) => return fail(&error),
     };
     let format = if environment.get(CDC_LOG_FORMAT) == Some("json") { LogFormat::Json } else { LogFormat::Text };
-    telemetry::init(format, environment.get(RUST_LOG), "warn");
+    telemetry::init(format, environment.get(RUST_LOG), LOG_FILTER);
     environment.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
@@ -98,6 +101,11 @@ fn fail(error: &Error) -> ExitCode {
 }
 
 impl Shell {
+    /// How results are coloured.
+    fn ink(&self) -> print::Ink {
+        print::Ink::new(self.clients.environment())
+    }
+
     /// The configuration that the arguments and the environment name.
     async fn config(&self, common: &Common) -> Result<Config> {
         let environment = self.clients.environment();

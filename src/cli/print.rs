@@ -7,10 +7,14 @@ use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, Table, TableComponent};
 use serde::Serialize;
 
+use crate::config::Environment;
 use crate::error::{Error, Result};
 use crate::position::Position;
 use crate::report::{Report, TableReport, TableStatus};
 use crate::verify::{TableVerification, Verification};
+
+/// Set by who wants no colours.
+const NO_COLOR: &str = "NO_COLOR";
 
 /// The first columns are text, the others are numbers.
 const TEXT_COLUMNS: usize = 2;
@@ -23,13 +27,13 @@ pub(super) fn json(value: &impl Serialize) -> Result<()> {
 }
 
 /// Prints the summary of a run.
-pub(super) fn report(report: &Report, lake: &str) -> Result<()> {
-    stdout(&run_summary(report, lake, Ink::of_stdout()))
+pub(super) fn report(report: &Report, lake: &str, ink: Ink) -> Result<()> {
+    stdout(&run_summary(report, lake, ink))
 }
 
 /// Prints the summary of a verification.
-pub(super) fn verification(found: &Verification, lake: &str) -> Result<()> {
-    stdout(&verify_summary(found, lake, Ink::of_stdout()))
+pub(super) fn verification(found: &Verification, lake: &str, ink: Ink) -> Result<()> {
+    stdout(&verify_summary(found, lake, ink))
 }
 
 /// Prints an error and what to do about it.
@@ -116,13 +120,20 @@ fn verify_summary(found: &Verification, lake: &str, ink: Ink) -> String {
     for entry in &found.tables {
         findings(&mut text, entry, ink);
     }
-    let differs = found.tables.iter().any(|table| !table.problems.is_empty());
-    text.push_str(match (found.ok, differs) {
-        (true, _) => "every change is there exactly once",
-        (false, true) => "the lake is not in order: objects were changed or deleted by something else",
-        (false, false) => "some tables could not be examined",
-    });
-    text
+    text + verdict(found)
+}
+
+fn verdict(found: &Verification) -> &'static str {
+    let is_there = |table: &TableVerification| table.rows > 0 || table.changes > 0 || table.tombstones > 0;
+    if found.tables.iter().any(|table| !table.problems.is_empty()) {
+        "the lake is not in order: objects were changed or deleted by something else"
+    } else if !found.ok {
+        "some tables could not be examined"
+    } else if found.tables.iter().any(is_there) {
+        "every change is there exactly once"
+    } else {
+        "there is nothing here: no table was ever run into this lake"
+    }
 }
 
 fn findings(text: &mut String, entry: &TableVerification, ink: Ink) {
@@ -184,13 +195,13 @@ enum Colour {
     Yellow = 33,
 }
 
-/// Colours, where the reader is a terminal.
+/// Colours, where the reader is a terminal and does not refuse them (<https://no-color.org>).
 #[derive(Clone, Copy)]
-struct Ink(bool);
+pub(super) struct Ink(bool);
 
 impl Ink {
-    fn of_stdout() -> Self {
-        Self(std::io::stdout().is_terminal())
+    pub(super) fn new(environment: &Environment) -> Self {
+        Self(std::io::stdout().is_terminal() && environment.get(NO_COLOR).is_none())
     }
 
     fn paint(self, colour: Colour, text: &str) -> String {

@@ -82,7 +82,7 @@ async fn once(shell: &Shell, arguments: &RunArguments, config: &Config) -> Resul
     if arguments.common.json {
         print::json(&report)?;
     } else {
-        print::report(&report, &store.location())?;
+        print::report(&report, &store.location(), shell.ink())?;
     }
     Ok(report)
 }

@@ -27,7 +27,7 @@ pub(super) fn run(shell: &Shell, arguments: &VerifyArguments) -> Result<u8> {
         if common.json {
             print::json(&found)?;
         } else {
-            print::verification(&found, &store.location())?;
+            print::verification(&found, &store.location(), shell.ink())?;
         }
         Ok(exit_code(&found))
     })

@@ -228,7 +228,8 @@ fn bad_keys(
     let pair =
         |fault: &Fault| format!("lines {} and {}", earlier.get(&fault.key).copied().unwrap_or_default(), fault.line);
     let pairs: Vec<String> = first.iter().map(pair).collect();
-    let message = format!("`{file}`: {faults} rows repeat a key `{key}`, the first on {}", pairs.join(", "));
+    let repeats = rows(faults, "repeats a key", "repeat a key");
+    let message = format!("`{file}`: {repeats} `{key}`, the first on {}", pairs.join(", "));
     Ok(Error::data("DuplicateKeys", message).hint(hint))
 }
 
@@ -270,9 +271,9 @@ fn warnings(spec: &TableSpec, schema: &TableSchema, counts: Counts) -> Vec<Strin
     let mut warnings = Vec::new();
     if let Some(date_field) = &spec.date_field {
         if counts.silent > 0 {
+            let changed = rows(counts.silent, "changed", "changed");
             warnings.push(format!(
-                "{} rows changed while `{date_field}` did not move on: they are in the full load only (set `update_detection` to `either` to publish such changes)",
-                counts.silent
+                "{changed} while `{date_field}` did not move on, in the full load only (set `update_detection` to `either` to publish such changes)"
             ));
         }
         if schema.column_type(date_field) == Some(ColumnType::String) {
@@ -282,7 +283,13 @@ fn warnings(spec: &TableSpec, schema: &TableSchema, counts: Counts) -> Vec<Strin
         }
     }
     if counts.dropped > 0 {
-        warnings.push(format!("{} rows repeat a key and were dropped by `on_duplicate_key`", counts.dropped));
+        let repeat = rows(counts.dropped, "repeats a key and was dropped", "repeat a key and were dropped");
+        warnings.push(format!("{repeat} by `on_duplicate_key`"));
     }
     warnings
+}
+
+/// `1 row is` or `3 rows are`, given the two verbs.
+fn rows(count: u64, singular: &str, plural: &str) -> String {
+    if count == 1 { format!("1 row {singular}") } else { format!("{count} rows {plural}") }
 }

@@ -27,8 +27,6 @@ pub(crate) struct Passed {
     pub(crate) path: String,
     /// `secretsmanager.GetSecretValue` and the like; empty for S3.
     pub(crate) operation: String,
-    /// Of the answer.
-    pub(crate) status: u16,
 }
 
 struct Target {
@@ -77,7 +75,6 @@ async fn pass_on(request: Request<Incoming>, target: &Target) -> Result<Response
         method: head.method.to_string(),
         path: head.uri.path().to_owned(),
         operation: head.headers.get("x-amz-target").map_or("", |name| name.to_str().expect("text")).to_owned(),
-        status: answer.status().as_u16(),
     });
     let (status, headers) = (answer.status(), end_to_end(answer.headers()));
     let mut response = Response::new(Full::new(answer.bytes().await.expect("a whole answer")));

@@ -55,7 +55,7 @@ impl RuntimeApi {
     /// Hands out one event, and waits for the answer to it.
     pub(crate) async fn invoke(&mut self, request_id: &str, deadline_ms: u64, payload: Value) -> Outcome {
         let invocation = Invocation { request_id: request_id.to_owned(), deadline_ms, payload };
-        self.events.send(invocation).ok().expect("a running server");
+        self.events.send(invocation).expect("a running server");
         self.outcomes.recv().await.expect("a running server")
     }
 }
@@ -75,7 +75,8 @@ async fn accept(listener: TcpListener, sides: Arc<Sides>) {
 async fn answer(request: Request<Incoming>, sides: &Sides) -> Result<Response<Full<Bytes>>, Infallible> {
     let path = request.uri().path().to_owned();
     let body = request.into_body().collect().await.expect("a whole request").to_bytes();
-    let response = match path.strip_prefix(INVOCATION) {
+    // `cargo lambda watch` has all its functions on one port, each below a path of its own.
+    let response = match path.split_once(INVOCATION).map(|(_, call)| call) {
         Some("next") => return Ok(next(sides).await),
         Some(call) if call.ends_with("/response") => {
             sides.outcomes.send(Outcome::Response(serde_json::from_slice(&body).expect("a JSON answer")))

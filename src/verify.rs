@@ -7,7 +7,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use crate::diff::{Index, PrintPlan, Prints};
+use crate::diff::{Index, KeyColumn, PrintPlan, Prints};
 use crate::error::{Error, Result};
 use crate::lake::base::{Base, BaseOutline};
 use crate::lake::commit::{Runner, TableLog};
@@ -172,7 +172,8 @@ fn plans(
     if schemas.is_empty() {
         schemas.push(schema);
     }
-    schemas.into_iter().map(|older| PrintPlan::new(schema, older, &spec.pk, order)).collect()
+    let keys = KeyColumn::list(&spec.pk, &schemas);
+    schemas.into_iter().map(|older| PrintPlan::new(schema, older, &keys, order)).collect()
 }
 
 #[derive(Default)]

@@ -10,4 +10,4 @@ mod prints;
 
 pub use self::classify::{Counts, Diff, Fault, Rules, Verdict};
 pub use self::index::{Index, Operation};
-pub use self::prints::{PrintPlan, Prints, SetHash};
+pub use self::prints::{KeyColumn, PrintPlan, Prints, SetHash};

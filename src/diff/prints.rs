@@ -1,12 +1,11 @@
 //! Fingerprints of rows: what the index keeps and what two snapshots are compared by.
 
 use arrow::array::{Array, ArrayRef, RecordBatch};
-use arrow::compute::cast;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
 use super::cells::{Cell, Cells};
 use crate::error::{Error, Result};
-use crate::table::{ColumnType, TableSchema};
+use crate::table::{ColumnType, TableSchema, cast};
 
 /// The order-independent fingerprint of a set of rows: the sum of their fingerprints, modulo 2^128.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -41,6 +40,25 @@ fn row_hash(key: u128, content: u64) -> u128 {
     xxh3_128(&bytes)
 }
 
+/// A key column, and the type as which its texts are read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyColumn {
+    name: String,
+    read_as: Option<ColumnType>,
+}
+
+impl KeyColumn {
+    /// The key columns `pk` of rows that are found among those of `schemas`: where the type of one was widened to text, the
+    /// texts of the newer files are read as the widest type before that, so that a key is the same in all of them.
+    pub fn list(pk: &[String], schemas: &[&TableSchema]) -> Vec<Self> {
+        let read_as = |name: &String| {
+            let types = schemas.iter().filter_map(|schema| schema.column_type(name));
+            types.filter(|&known| known != ColumnType::String).reduce(ColumnType::join)
+        };
+        pk.iter().map(|name| Self { name: name.clone(), read_as: read_as(name) }).collect()
+    }
+}
+
 /// Which columns of a batch make up key, content and date, and as what they are read.
 #[derive(Clone, Debug)]
 pub struct PrintPlan {
@@ -57,24 +75,25 @@ struct Part {
 }
 
 impl PrintPlan {
-    /// For batches in `schema`: rows are read as in the older schema `as_in`, where that has a narrower type. The values of
-    /// `order.0` are compared as `order.1`.
+    /// For batches in `schema`: their contents are read as in the older schema `as_in`, where that has a narrower type. The
+    /// values of `order.0` are compared as `order.1`.
     pub fn new(
         schema: &TableSchema,
         as_in: &TableSchema,
-        pk: &[String],
+        keys: &[KeyColumn],
         order: Option<(&str, ColumnType)>,
     ) -> Result<Self> {
-        let part = |name: &String| {
+        let part = |name: &String, older: Option<ColumnType>| {
             let column = schema.position(name).ok_or_else(|| lacks(name))?;
             let own = schema.columns[column].column_type;
-            let read_as = as_in.column_type(name).filter(|&older| own == ColumnType::String && older != own);
+            let read_as = older.filter(|&older| own == ColumnType::String && older != own);
             Ok(Part { column, seed: xxh3_64(name.as_bytes()), read_as })
         };
-        let others = schema.columns.iter().map(|column| &column.name).filter(|name| !pk.contains(name));
+        let is_key = |name: &String| keys.iter().any(|key| key.name == *name);
+        let others = schema.columns.iter().map(|column| &column.name).filter(|name| !is_key(name));
         Ok(Self {
-            keys: pk.iter().map(part).collect::<Result<_>>()?,
-            contents: others.map(part).collect::<Result<_>>()?,
+            keys: keys.iter().map(|key| part(&key.name, key.read_as)).collect::<Result<_>>()?,
+            contents: others.map(|name| part(name, as_in.column_type(name))).collect::<Result<_>>()?,
             order: order.and_then(|(name, as_type)| Some((schema.position(name)?, as_type))),
         })
     }
@@ -167,7 +186,7 @@ pub enum Orders {
 
 impl Orders {
     fn new(array: &ArrayRef, as_type: ColumnType) -> Result<Self> {
-        let array = cast(array, &as_type.arrow())
+        let array = cast(array, as_type)
             .map_err(|error| Error::internal("OrderType", "the date field cannot be compared").caused_by(error))?;
         let cells = Cells::new(array.as_ref(), None)?;
         let rows = 0..array.len();

@@ -12,7 +12,7 @@ use super::footer::{FileKind, Footer};
 use super::layout::{self, RunTime};
 use super::parquet::{ParquetFile, read_footer};
 use super::store::{ETag, ObjectStore};
-use crate::diff::{Index, Operation, PrintPlan};
+use crate::diff::{Index, KeyColumn, Operation, PrintPlan};
 use crate::error::{Error, Result};
 use crate::position::Position;
 use crate::table::{ColumnType, OP_COLUMN, TableName, TableSchema};
@@ -170,12 +170,13 @@ impl Base {
     /// The index of the base's rows. `order` names the date field and the type in which its values are compared.
     pub fn index(&self, pk: &[String], order: Option<(&str, ColumnType)>) -> Result<Index> {
         let schemas = self.schemas();
+        let keys = KeyColumn::list(pk, &schemas);
         let mut index = Index::new();
         for file in &self.files {
             let schema = &file.footer().schema;
             let number = schemas.iter().position(|other| other.columns == schema.columns);
             index.begin_file(number.unwrap_or_default());
-            let plan = PrintPlan::new(schema, schema, pk, order)?;
+            let plan = PrintPlan::new(schema, schema, &keys, order)?;
             for batch in file.batches(None)? {
                 let batch = batch?;
                 let operations = operations(file, &batch)?;

@@ -9,7 +9,7 @@ use arrow::array::{ArrayRef, RecordBatch, StringArray, UInt32Array};
 use hashbrown::HashMap;
 
 use super::schema;
-use crate::diff::{Counts, Diff, Fault, Operation, PrintPlan, Prints, Rules, SetHash, Verdict};
+use crate::diff::{Counts, Diff, Fault, KeyColumn, Operation, PrintPlan, Prints, Rules, SetHash, Verdict};
 use crate::error::{Error, Result};
 use crate::lake::base::{Base, take};
 use crate::lake::footer::{FileKind, Footer};
@@ -121,12 +121,13 @@ struct Plans {
 
 impl Plans {
     fn new(schema: &TableSchema, base: &Base, spec: &TableSpec, order: Option<(&str, ColumnType)>) -> Result<Self> {
-        let own = PrintPlan::new(schema, schema, &spec.pk, order)?;
+        let own = PrintPlan::new(schema, schema, &KeyColumn::list(&spec.pk, &[]), order)?;
         let schemas = base.schemas();
+        let keys = KeyColumn::list(&spec.pk, &schemas);
         let older = |older: &&TableSchema| -> Result<Option<PrintPlan>> {
-            Ok(Some(PrintPlan::new(schema, older, &spec.pk, None)?).filter(PrintPlan::reads_older_types))
+            Ok(Some(PrintPlan::new(schema, older, &keys, None)?).filter(PrintPlan::reads_older_types))
         };
-        let base = schemas.iter().map(|older| PrintPlan::new(older, older, &spec.pk, None)).collect::<Result<_>>()?;
+        let base = schemas.iter().map(|older| PrintPlan::new(older, older, &keys, None)).collect::<Result<_>>()?;
         Ok(Self { own, older: schemas.iter().map(older).collect::<Result<_>>()?, base })
     }
 

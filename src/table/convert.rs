@@ -1,9 +1,12 @@
 //! Rows of an older schema in a newer, wider one.
 
 use arrow::array::{ArrayRef, RecordBatch, new_null_array};
-use arrow::compute::cast;
+use arrow::compute::{CastOptions, cast_with_options};
+use arrow::error::ArrowError;
+use arrow::util::display::FormatOptions;
 
 use super::schema::{Column, TableSchema};
+use super::types::ColumnType;
 use crate::error::{Error, Result};
 
 /// The columns of `batch` in the types and order of `schema`; columns that it lacks are null, others are left out.
@@ -11,22 +14,28 @@ pub fn widen(batch: &RecordBatch, schema: &TableSchema) -> Result<RecordBatch> {
     let failed =
         |error| Error::internal("CannotWiden", "rows of the lake do not fit their own wider schema").caused_by(error);
     let column = |column: &Column| match batch.column_by_name(&column.name) {
-        Some(array) => cast(array, &column.column_type.arrow()).map_err(failed),
+        Some(array) => cast(array, column.column_type).map_err(failed),
         None => Ok(new_null_array(&column.column_type.arrow(), batch.num_rows())),
     };
     let columns = schema.columns.iter().map(column).collect::<Result<Vec<ArrayRef>>>()?;
     RecordBatch::try_new(schema.arrow(), columns).map_err(failed)
 }
 
+/// The values of `array` in a wider type. As text, a timestamp is written as CSV files mostly have it, with a space, so that
+/// the two sort together.
+pub(crate) fn cast(array: &ArrayRef, column_type: ColumnType) -> Result<ArrayRef, ArrowError> {
+    let format_options = FormatOptions::new().with_timestamp_format(Some("%Y-%m-%d %H:%M:%S%.f"));
+    cast_with_options(array, &column_type.arrow(), &CastOptions { safe: true, format_options })
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
 
-    use arrow::array::{AsArray, Int64Array};
+    use arrow::array::{AsArray, Int64Array, TimestampMicrosecondArray};
     use arrow::datatypes::{DataType, Field, Float64Type, Schema};
 
     use super::*;
-    use crate::table::ColumnType;
 
     #[test]
     fn old_rows_take_the_new_types_and_columns() {
@@ -37,5 +46,13 @@ mod tests {
         let wide = widen(&batch, &TableSchema { columns, source: vec![] }).unwrap();
         assert_eq!(wide.column(0).null_count(), 2);
         assert_eq!(wide.column(1).as_primitive::<Float64Type>().values(), &[1.0, 2.0]);
+    }
+
+    #[test]
+    fn a_timestamp_that_becomes_text_sorts_with_the_texts_of_the_source() {
+        let array: ArrayRef = Arc::new(TimestampMicrosecondArray::from(vec![1_700_000_000_000_000, 500_000]));
+        let texts = cast(&array, ColumnType::String).unwrap();
+        let texts: Vec<_> = texts.as_string::<i32>().iter().flatten().collect();
+        assert_eq!(texts, ["2023-11-14 22:13:20", "1970-01-01 00:00:00.500"]);
     }
 }

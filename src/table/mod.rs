@@ -14,6 +14,7 @@ mod text;
 mod types;
 
 pub(crate) use self::cell::{MAX_EXACT_INT, Reading};
+pub(crate) use self::convert::cast;
 pub use self::convert::widen;
 pub(crate) use self::file::empty as empty_table;
 pub use self::file::{BATCH_ROWS, CsvFile, Opener, PassError, Rows};

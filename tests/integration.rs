@@ -1,7 +1,9 @@
 //! The one integration binary: see the modules for what each of them attacks.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod crash;
 mod events;
 mod kaggle;
+mod simulator;
 mod store;
 mod support;

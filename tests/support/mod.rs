@@ -3,4 +3,7 @@
 pub(crate) mod emulator;
 pub(crate) mod faults;
 pub(crate) mod kaggle;
+pub(crate) mod lake;
+pub(crate) mod process;
+pub(crate) mod scene;
 pub(crate) mod script;

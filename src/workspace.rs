@@ -37,9 +37,15 @@ impl Workspace {
                 .caused_by(error)
                 .hint("set TMPDIR to a folder that can be written to")
         };
-        let dir = tempfile::Builder::new().prefix(PREFIX).tempdir_in(parent).map_err(failed)?;
-        let lock = File::create(dir.path().join(LOCK)).and_then(|file| file.lock().map(|()| file)).map_err(failed)?;
-        Ok(Self(Arc::new(Inner { dir, _lock: lock, next: AtomicU64::new(0) })))
+        loop {
+            let dir = tempfile::Builder::new().prefix(PREFIX).tempdir_in(parent).map_err(failed)?;
+            let lock = dir.path().join(LOCK);
+            let locked = File::create(&lock).and_then(|file| file.lock().map(|()| file)).map_err(failed)?;
+            // Another process may have taken the folder for abandoned before the lock was ours, and removed it.
+            if lock.exists() {
+                return Ok(Self(Arc::new(Inner { dir, _lock: locked, next: AtomicU64::new(0) })));
+            }
+        }
     }
 
     /// The folder.
@@ -58,8 +64,9 @@ impl Workspace {
 fn remove_abandoned(parent: &Path) {
     let Ok(entries) = fs::read_dir(parent) else { return };
     for entry in entries.flatten().filter(|entry| entry.file_name().to_string_lossy().starts_with(PREFIX)) {
-        let abandoned = File::open(entry.path().join(LOCK)).is_ok_and(|lock| lock.try_lock().is_ok());
-        if abandoned && fs::remove_dir_all(entry.path()).is_ok() {
+        let Ok(lock) = File::open(entry.path().join(LOCK)) else { continue };
+        // Held until the folder is gone: who waits for it must find that out.
+        if lock.try_lock().is_ok() && fs::remove_dir_all(entry.path()).is_ok() {
             tracing::info!(folder = %entry.path().display(), "removed the work folder of a run that was killed");
         }
     }
@@ -81,5 +88,20 @@ mod tests {
         let path = second.path().to_owned();
         drop(second);
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn folders_made_at_the_same_moment_do_not_remove_each_other() {
+        let parent = tempfile::tempdir().unwrap();
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    for _ in 0..50 {
+                        let mine = Workspace::create(parent.path()).unwrap();
+                        fs::write(mine.new_file("x"), "x").unwrap();
+                    }
+                });
+            }
+        });
     }
 }

@@ -2,9 +2,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod cli;
+mod crash;
 mod events;
 mod golden;
 mod handler;
 mod kaggle;
+mod simulator;
 mod store;
 mod support;

@@ -227,8 +227,9 @@ impl<'a> TableLog<'a> {
                 Err(error) => tries.again(error).await?,
             }
             condition = match read_footer(self.store, &key).await? {
-                Some((there, etag)) if there.same_work(footer) => return Ok(Step::Done(etag)),
-                Some((there, _)) if there.run_at >= footer.run_at => return Ok(Step::Overtaken),
+                // Only who holds the claim writes under its time: this is ours, or our twin's, who found the log ahead of us.
+                Some((there, etag)) if there.run_at == footer.run_at => return Ok(Step::Done(etag)),
+                Some((there, _)) if there.run_at > footer.run_at => return Ok(Step::Overtaken),
                 Some((_, etag)) => Condition::Matches(etag),
                 None => Condition::Absent,
             };

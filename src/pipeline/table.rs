@@ -59,7 +59,7 @@ async fn enter(run: &Run<'_>, spec: &TableSpec, log: &TableLog<'_>, state: &Stat
         return Ok(unchanged(spec, state));
     }
     run.require_time(STORE_TIME)?;
-    let claim = match log.enter(state).await? {
+    let claim = match entry(run, log, state).await? {
         Entry::Busy(claim) => {
             return Ok(busy(spec, &format!("run {} holds the table until {}", claim.owner, claim.expires)));
         }
@@ -102,6 +102,11 @@ fn stored_schema<'a>(state: &'a StateVersion, outline: &'a BaseOutline) -> Optio
     let base = outline.newest()?;
     let head = state.state.head.as_ref().filter(|head| head.run_at == base.run_at);
     Some(head.map(|head| &head.schema).filter(|schema| schema.columns == base.schema.columns).unwrap_or(&base.schema))
+}
+
+/// A dry run looks on as if the claim in its way had ended; fencing it would be a write.
+async fn entry(run: &Run<'_>, log: &TableLog<'_>, state: &StateVersion) -> Result<Entry> {
+    if run.request.dry_run { Ok(Entry::Free) } else { log.enter(state).await }
 }
 
 /// Fetches both snapshots and compares them on a blocking thread.

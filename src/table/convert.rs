@@ -6,6 +6,7 @@ use arrow::array::{Array, ArrayRef, RecordBatch, new_null_array};
 use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::DataType;
 use arrow::error::ArrowError;
+use arrow::util::display::FormatOptions;
 
 use super::schema::{Column, TableSchema};
 use super::types::ColumnType;
@@ -23,9 +24,11 @@ pub fn widen(batch: &RecordBatch, schema: &TableSchema) -> Result<RecordBatch> {
     RecordBatch::try_new(schema.arrow(), columns).map_err(failed)
 }
 
-/// The values of `array` in the lake's type `to`; an error where one does not fit.
+/// The values of `array` in the lake's type `to`; an error where one does not fit. As text, a timestamp is written as CSV
+/// files mostly have it, with a space, so that the two sort together.
 pub(crate) fn convert(array: &ArrayRef, to: ColumnType) -> Result<ArrayRef, ArrowError> {
-    let options = CastOptions { safe: false, ..CastOptions::default() };
+    let format_options = FormatOptions::new().with_timestamp_format(Some("%Y-%m-%d %H:%M:%S%.f"));
+    let options = CastOptions { safe: false, format_options };
     let array = match array.data_type() {
         DataType::Dictionary(_, values) => cast_with_options(array, values, &options)?,
         // The names of time zones mean nothing to Arrow, which needs one to write an instant as text.
@@ -53,6 +56,14 @@ mod tests {
         let wide = widen(&batch, &TableSchema { columns, source: vec![] }).unwrap();
         assert_eq!(wide.column(0).null_count(), 2);
         assert_eq!(wide.column(1).as_primitive::<Float64Type>().values(), &[1.0, 2.0]);
+    }
+
+    #[test]
+    fn a_timestamp_that_becomes_text_sorts_with_the_texts_of_the_source() {
+        let array: ArrayRef = Arc::new(TimestampMicrosecondArray::from(vec![1_700_000_000_000_000, 500_000]));
+        let texts = convert(&array, ColumnType::String).unwrap();
+        let texts: Vec<_> = texts.as_string::<i32>().iter().flatten().collect();
+        assert_eq!(texts, ["2023-11-14 22:13:20", "1970-01-01 00:00:00.500"]);
     }
 
     #[test]

@@ -89,6 +89,7 @@ struct State {
     calls: Vec<Call>,
     script: HashMap<Operation, VecDeque<Fault>>,
     crash: Option<(usize, Moment)>,
+    crash_at_write: Option<(usize, Moment)>,
 }
 
 impl FaultyStore {
@@ -105,6 +106,11 @@ impl FaultyStore {
     /// From call number `at` (from 0, over all operations) every call fails; that one may take effect before.
     pub(crate) fn crash(&self, at: usize, moment: Moment) {
         self.with(|state| state.crash = Some((at, moment)));
+    }
+
+    /// As [`Self::crash`], at write number `at`.
+    pub(crate) fn crash_at_write(&self, at: usize, moment: Moment) {
+        self.with(|state| state.crash_at_write = Some((at, moment)));
     }
 
     /// All calls so far, in order.
@@ -138,6 +144,11 @@ impl FaultyStore {
 impl State {
     fn next(&mut self, operation: Operation, key: &str) -> Fault {
         let number = self.calls.len();
+        if let (Operation::Put, Some((at, moment))) = (operation, self.crash_at_write)
+            && at == self.calls.iter().filter(|call| call.operation == Operation::Put).count()
+        {
+            self.crash = Some((number, moment));
+        }
         self.calls.push(Call { operation, key: key.to_owned() });
         match self.crash {
             Some((at, Moment::After)) if number == at => Fault::FailAfter,

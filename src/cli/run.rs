@@ -123,7 +123,8 @@ fn announce(interval: Duration) {
 }
 
 fn interrupted() -> Error {
-    Error::transient("Interrupted", "the run was broken off").hint("nothing is lost: the next run does what is left")
+    Error::transient("Interrupted", "the run was broken off")
+        .hint("nothing is lost: a later run completes what was begun")
 }
 
 /// What asks the program to end: Ctrl-C, or a service manager. Listened to all the time, also during a run.

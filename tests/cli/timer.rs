@@ -52,6 +52,13 @@ impl Loop {
     }
 }
 
+impl Drop for Loop {
+    fn drop(&mut self) {
+        // It has ended already unless the test fails.
+        let _ = self.process.kill().and_then(|()| self.process.wait());
+    }
+}
+
 async fn stand_in() -> StandIn {
     let kaggle = StandIn::start("owner/slug").await.unwrap();
     kaggle.publish(1, zipped(&[("clientes", CLIENTES), ("produtos", PRODUTOS)]));

@@ -86,3 +86,50 @@ fn is_malformed(error: &io::Error) -> bool {
     let is_ours = || matches!(error.get_ref(), Some(inner) if inner.is::<Error>());
     malformed.contains(&error.kind()) && !is_ours()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: Limits = Limits { max_uncompressed_bytes: 1 << 30, max_compression_ratio: 10 };
+
+    #[test]
+    fn the_stricter_limit_holds_and_small_files_have_no_ratio() {
+        assert_eq!(most(LIMITS, 1), RATIO_APPLIES_FROM);
+        assert_eq!(most(LIMITS, 10 << 20), 100 << 20);
+        assert_eq!(most(LIMITS, 1 << 30), 1 << 30);
+        assert_eq!(most(LIMITS, u64::MAX), 1 << 30);
+        assert_eq!(most(Limits { max_uncompressed_bytes: 5, ..LIMITS }, 1), 5);
+    }
+
+    #[test]
+    fn a_gzip_stream_has_both_limits_too() {
+        let limits = Limits { max_uncompressed_bytes: 5, ..LIMITS };
+        let mut exact = Checked::gzip(&b"12345"[..], "t.csv.gz", 5, limits);
+        assert_eq!(io::copy(&mut exact, &mut io::sink()).unwrap(), 5);
+        let mut more = Checked::gzip(&b"123456"[..], "t.csv.gz", 5, limits);
+        let error = io::copy(&mut more, &mut io::sink()).unwrap_err().downcast::<Error>().unwrap();
+        assert_eq!(error.code(), "ArchiveBomb");
+    }
+
+    #[test]
+    fn what_was_said_below_is_not_said_again() {
+        struct Broken(fn() -> io::Error);
+        impl Read for Broken {
+            fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+                Err((self.0)())
+            }
+        }
+        let code = |cause: fn() -> io::Error| {
+            let error = Checked::gzip(Broken(cause), "t", 1, LIMITS).read(&mut [0; 8]).unwrap_err();
+            error.downcast::<Error>().map(|error| error.code())
+        };
+        let below = || io::Error::new(io::ErrorKind::InvalidData, Error::data("ArchiveBomb", "below"));
+        assert_eq!(code(below).unwrap(), "ArchiveBomb");
+        assert_eq!(code(|| io::ErrorKind::UnexpectedEof.into()).unwrap(), "DamagedMember");
+        assert_eq!(
+            code(|| io::ErrorKind::PermissionDenied.into()).unwrap_err().kind(),
+            io::ErrorKind::PermissionDenied
+        );
+    }
+}

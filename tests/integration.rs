@@ -6,6 +6,7 @@ mod crash;
 mod events;
 mod golden;
 mod handler;
+mod hostile;
 mod kaggle;
 mod simulator;
 mod store;

@@ -186,7 +186,7 @@ fn a_frozen_schema_refuses_every_drift() {
         let before = lab.objects();
         let message = failure(&lab.csv(content), "SchemaFrozen");
         assert!(message.contains(what), "{message}");
-        assert_eq!(lab.objects(), before);
+        lab.assert_objects(&before);
     }
 }
 
@@ -210,7 +210,7 @@ fn a_declared_type_may_widen_the_stored_one_and_not_narrow_it() {
         let before = lab.objects();
         let message = failure(&lab.csv("id,v\n1,1\n2,4\n"), "SchemaNarrowed");
         assert!(message.contains("`v` is stored as double") && message.contains(narrower), "{message}");
-        assert_eq!(lab.objects(), before);
+        lab.assert_objects(&before);
     }
 }
 
@@ -222,7 +222,7 @@ fn a_column_that_comes_back_in_another_case_is_refused() {
     let before = lab.objects();
     let message = failure(&lab.csv("id,nome\n1,x\n"), "ColumnCaseChanged");
     assert!(message.contains("`nome`") && message.contains("`Nome`"), "{message}");
-    assert_eq!(lab.objects(), before);
+    lab.assert_objects(&before);
 }
 
 #[test]

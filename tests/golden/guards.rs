@@ -39,7 +39,7 @@ fn an_empty_file_and_one_with_only_a_header_are_refused() {
         let (mut lab, before) = filled(json!({"max_deleted_fraction": 1.0}));
         let message = failure(&lab.csv(content), "EmptyTable");
         assert!(message.contains("t.csv"), "{message}");
-        assert_eq!(lab.objects(), before, "{content:?}");
+        lab.assert_objects(&before);
     }
 }
 
@@ -62,7 +62,7 @@ fn more_deletes_than_allowed_fail_and_as_many_pass() {
     let message = failure(&lab.csv("id\n1\n2\n3\n4\n"), "MassDelete");
     assert!(message.contains("6 of 10 rows are gone") && message.contains("approve_deletes"), "{message}");
     assert!(message.contains("max_deleted_fraction"), "{message}");
-    assert_eq!(lab.objects(), before);
+    lab.assert_objects(&before);
     assert_eq!(deleted(&lab.csv_ok("id\n1\n2\n3\n4\n5\n")), (5, 5));
     lab.assert_verified();
 }
@@ -71,7 +71,7 @@ fn more_deletes_than_allowed_fail_and_as_many_pass() {
 fn new_rows_do_not_make_up_for_lost_ones() {
     let (mut lab, before) = filled(Value::Null);
     failure(&lab.csv("id\n11\n12\n13\n14\n15\n16\n17\n18\n19\n20\n"), "MassDelete");
-    assert_eq!(lab.objects(), before);
+    lab.assert_objects(&before);
 }
 
 #[test]

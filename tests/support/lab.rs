@@ -2,7 +2,7 @@
 //!
 //! What comes out is printable: a row is its cells joined by `|`, null is `∅`, and in a CDC row `op` is the last cell.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -182,6 +182,15 @@ impl Lab {
             objects
         };
         self.runtime.block_on(read)
+    }
+
+    /// Fails unless these are the objects of the lake, byte for byte.
+    #[track_caller]
+    pub(crate) fn assert_objects(&self, expected: &Objects) {
+        let found = self.objects();
+        let keys: BTreeSet<&String> = found.keys().chain(expected.keys()).collect();
+        let other: Vec<_> = keys.into_iter().filter(|&key| found.get(key) != expected.get(key)).collect();
+        assert!(other.is_empty(), "written, or gone: {other:?}");
     }
 
     /// Makes these the objects of the lake, as somebody with full access to the bucket could.

@@ -1,0 +1,111 @@
+//! CSV files that are no tables.
+
+use serde_json::Value;
+
+use crate::support::lab::{FULL_LOAD, Lab, failure};
+
+/// The file must fail with this code, name itself and the place, and change nothing.
+#[track_caller]
+fn refuses(content: impl AsRef<[u8]>, code: &str, place: &str) -> String {
+    let mut lab = Lab::of_t(Value::Null);
+    lab.csv_ok("id,v\n1,a\n2,b\n3,c\n");
+    let before = lab.objects();
+    let message = failure(&lab.csv(content), code);
+    assert!(message.contains("`t.csv`") && message.contains(place), "{message}");
+    lab.assert_objects(&before);
+    message
+}
+
+/// One fork of the original skipped such rows, which made them deletes.
+#[test]
+fn ragged_rows() {
+    refuses("id,v\n1,a\n2\n3,c\n", "RaggedRow", "line 3: 1 fields where the header has 2");
+    refuses("id,v\n1,a\n2,b\n3,c,d\n", "RaggedRow", "line 4: 3 fields where the header has 2");
+    refuses("id,v\n1,\"a\n\n\"\n2\n", "RaggedRow", "line 5");
+}
+
+#[test]
+fn a_ragged_row_far_behind() {
+    let rows: String = (0..50_000).map(|row| format!("{row},x\n")).collect();
+    refuses(format!("id,v\n{rows}50000\n"), "RaggedRow", "line 50002");
+}
+
+#[test]
+fn nul_characters() {
+    refuses("id,v\n1,a\n2,\0\n", "NulCharacter", "line");
+    refuses([b"id,v\n".as_slice(), &[0; 100]].concat(), "NulCharacter", "line");
+}
+
+#[test]
+fn quotes_that_are_never_closed() {
+    refuses("id,v\n1,a\n2,\"b\n3,c\n", "UnclosedQuote", "line 3");
+    refuses("id,\"v\n1,a\n", "UnclosedQuote", "line 1");
+}
+
+#[test]
+fn cells_without_an_end() {
+    let endless = "x".repeat(100 << 20);
+    refuses(format!("id,v\n1,a\n2,{endless}\n"), "RecordTooLong", "line 3");
+    refuses(format!("id,v\n1,\"{endless}"), "RecordTooLong", "line 2");
+    refuses(format!("id,{endless}\n"), "RecordTooLong", "line 1");
+}
+
+#[test]
+fn a_large_cell_is_still_a_cell() {
+    let mut lab = Lab::of_t(Value::Null);
+    let large = "x".repeat(8 << 20);
+    lab.csv_ok(format!("id,v\n1,{large}\n"));
+    assert_eq!(lab.full_load(), [format!("1|{large}")]);
+}
+
+#[test]
+fn ten_thousand_columns() {
+    let names: String = (0..10_000).map(|column| format!(",c{column}")).collect();
+    refuses(format!("id{names}\n"), "TooManyColumns", "line 1 names 10001 columns, more than 4096");
+}
+
+#[test]
+fn as_many_columns_as_allowed() {
+    let names: String = (0..4095).map(|column| format!(",c{column}")).collect();
+    let cells = ",1".repeat(4095);
+    let mut lab = Lab::of_t(Value::Null);
+    lab.csv_ok(format!("id{names}\n1{cells}\n"));
+    assert_eq!(lab.columns(FULL_LOAD).len(), 4096);
+}
+
+#[test]
+fn names_that_nobody_can_tell_apart() {
+    refuses("id,v,w,v\n1,a,b,c\n", "DuplicateColumnName", "columns 2 and 4");
+    refuses("id,Nome,nome\n1,a,b\n", "DuplicateColumnName", "columns 2 and 3");
+    refuses("id,AÇÃO,ação\n1,a,b\n", "DuplicateColumnName", "columns 2 and 3");
+}
+
+#[test]
+fn columns_without_a_name() {
+    refuses(",id,v\n0,1,a\n", "EmptyColumnName", "column 1");
+    refuses("id,v,\n1,a,\n", "EmptyColumnName", "column 3");
+    refuses("id,\"  \"\n1,a\n", "EmptyColumnName", "column 2");
+}
+
+#[test]
+fn the_name_that_cdc_files_need() {
+    for name in ["op", "OP", "Op"] {
+        refuses(format!("id,{name}\n1,a\n"), "ReservedColumnName", name);
+    }
+}
+
+#[test]
+fn a_key_that_is_not_there() {
+    let message = refuses("ID,v\n1,a\n", "ColumnNotFound", "`id`");
+    assert!(message.contains("did you mean `ID`?"), "{message}");
+}
+
+#[test]
+fn files_that_are_something_else() {
+    refuses([0x89, b'P', b'N', b'G', 1, 2, 3, 4], "ColumnNotFound", "`id`");
+    refuses("<html><body>Sign in</body></html>", "ColumnNotFound", "`id`");
+    let mut lab = Lab::of_t(Value::Null);
+    let report = lab.run(&[("t.parquet", b"id,v\n1,a\n")]).tables.remove(0);
+    let message = failure(&report, "UnreadableFile");
+    assert!(message.contains("`t.parquet` cannot be read as Parquet"), "{message}");
+}

@@ -1,0 +1,6 @@
+//! Hostile input: each kind has one clear error, which names the place, and changes nothing in the lake.
+
+mod archives;
+mod csv;
+mod forge;
+mod lake;

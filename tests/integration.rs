@@ -8,6 +8,7 @@ mod golden;
 mod handler;
 mod hostile;
 mod kaggle;
+mod properties;
 mod simulator;
 mod store;
 mod support;

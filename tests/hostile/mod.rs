@@ -3,4 +3,5 @@
 mod archives;
 mod csv;
 mod forge;
+mod fuzz;
 mod lake;

@@ -5,22 +5,21 @@ use std::io::BufWriter;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use arrow::array::{RecordBatch, RecordBatchReader};
+use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use bytes::Bytes;
 use parquet::arrow::ArrowWriter;
-use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder, RowSelection};
+use parquet::arrow::arrow_reader::RowSelection;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
 use parquet::file::properties::WriterProperties;
-use parquet::file::reader::ChunkReader;
 
 use super::fetch;
 use super::footer::Footer;
 use super::store::{ByteRange, ETag, ObjectStore, Payload};
 use crate::error::{Error, Result};
-use crate::table::BATCH_ROWS;
+use crate::table::{ParquetBatches, open_parquet};
 
 /// Rows per row group: enough to compress well, few enough to hold one group in some tens of megabytes.
 const ROW_GROUP_ROWS: usize = 128 * 1024;
@@ -121,30 +120,19 @@ impl ParquetFile {
     /// Reads the rows in order, or only those that `selection` names.
     pub fn batches(&self, selection: Option<RowSelection>) -> Result<Batches> {
         let reader = match &self.payload {
-            Payload::Memory(bytes) => reader(bytes.clone(), selection),
+            Payload::Memory(bytes) => open_parquet(bytes.clone(), selection),
             Payload::File { path, .. } => {
-                reader(File::open(path.as_path()).map_err(|error| disk(path, error))?, selection)
+                open_parquet(File::open(path.as_path()).map_err(|error| disk(path, error))?, selection)
             }
         };
         Ok(Batches { key: self.key.clone(), reader: reader.map_err(|error| damaged(&self.key, error))? })
     }
 }
 
-fn reader<R: ChunkReader + 'static>(
-    source: R,
-    selection: Option<RowSelection>,
-) -> Result<ParquetRecordBatchReader, ParquetError> {
-    let builder = ParquetRecordBatchReaderBuilder::try_new(source)?.with_batch_size(BATCH_ROWS);
-    match selection {
-        Some(selection) => builder.with_row_selection(selection).build(),
-        None => builder.build(),
-    }
-}
-
 /// The rows of a file, batch by batch.
 pub struct Batches {
     key: String,
-    reader: ParquetRecordBatchReader,
+    reader: ParquetBatches,
 }
 
 impl Batches {

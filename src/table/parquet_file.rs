@@ -3,13 +3,13 @@
 use std::fs::File;
 use std::path::PathBuf;
 
-use arrow::array::{ArrayRef, RecordBatch, RecordBatchReader, new_null_array};
+use arrow::array::{ArrayRef, RecordBatch, new_null_array};
 use arrow::datatypes::{DataType, Field};
-use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 
 use super::convert::convert;
-use super::file::{BATCH_ROWS, PassError, Rows};
+use super::file::{PassError, Rows};
 use super::header;
+use super::parquet_open::{ParquetBatches, open_parquet};
 use super::schema::{Column, TableSchema};
 use super::spec::TableSpec;
 use super::types::ColumnType;
@@ -127,10 +127,9 @@ impl ParquetTable {
         })
     }
 
-    fn reader(&self) -> Result<ParquetRecordBatchReader> {
+    fn reader(&self) -> Result<ParquetBatches> {
         let file = File::open(&self.path).map_err(|error| self.damaged(error))?;
-        let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|error| self.damaged(error))?;
-        builder.with_batch_size(BATCH_ROWS).build().map_err(|error| self.damaged(error))
+        open_parquet(file, None).map_err(|error| self.damaged(error))
     }
 
     fn damaged(&self, error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {

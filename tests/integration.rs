@@ -9,6 +9,7 @@ mod handler;
 mod hostile;
 mod kaggle;
 mod properties;
+mod races;
 mod second_reader;
 mod simulator;
 mod store;

@@ -17,7 +17,7 @@ const LIFETIME_MS: usize = 90;
 
 #[tokio::test]
 async fn a_killed_process_loses_and_repeats_nothing() {
-    let (home, mut random) = (Home::new(), Random::new(7));
+    let (home, spec, mut random) = (Home::new(), lake::spec("t"), Random::new(7));
     let store: Arc<dyn ObjectStore> = Arc::new(DirStore::new(home.lake()));
     let mut killed = 0;
     for round in 0..ROUNDS {
@@ -31,11 +31,11 @@ async fn a_killed_process_loses_and_repeats_nothing() {
         }
         let ended = home.start(version, minute).wait().unwrap();
         assert!(ended.success(), "{ended}");
-        let replayed = lake::replay(&lake::log(&*store, &lake::spec("t").name).await, &["id".to_owned()]);
+        let replayed = lake::replay(&lake::log(&*store, &spec.name).await, &spec);
         let expected: BTreeMap<Key, Row> =
             rows(version).into_iter().map(|row| (vec![row["id"].clone()], row)).collect();
         assert_eq!(replayed, expected, "round {round}");
-        lake::assert_verified(&*store, &lake::spec("t"), home.path()).await;
+        lake::assert_verified(&*store, &spec, home.path()).await;
     }
     assert!(killed > ROUNDS / 4, "only {killed} processes were killed before their end");
 }

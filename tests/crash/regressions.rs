@@ -40,6 +40,8 @@ async fn the_committed_tag_is_that_of_the_full_load_that_a_twin_has_written() {
     before_checkpoint.release();
     assert_eq!(first.await.unwrap().error.map(|error| error.code()), None);
     scene.assert_complete(&*inner).await;
+    let committed = lake::state(&*inner, &scene.spec.name).await.state.head.unwrap().full_load_etag;
+    assert_eq!(committed, lake::full_load_tag(&*inner, &scene.spec.name).await);
 }
 
 /// A dry run fenced an expired claim, which is a write.

@@ -101,7 +101,7 @@ impl World {
     pub(super) async fn assert_replay(&self) {
         let log = lake::log(&*self.store, &self.spec.name).await;
         if self.spec.update_detection != UpdateDetection::Date {
-            assert_eq!(lake::replay(&log, &self.spec.pk), self.base());
+            assert_eq!(lake::replay(&log, &self.spec), self.base());
         }
         let mut types = HashMap::new();
         for column in log.iter().flat_map(|object| &object.footer.schema.columns) {

@@ -139,8 +139,12 @@ impl Scene {
         self.run_of(store, self.versions.len() - 1, request).await
     }
 
-    /// Runs the version before the newest, which a Kaggle run that began earlier would see.
-    pub(crate) async fn run_of(&self, store: &dyn ObjectStore, version: usize, request: &Request) -> TableReport {
+    /// Runs the version before the newest, as a run that has asked the source earlier would; the only one of a first run.
+    pub(crate) async fn run_before_newest(&self, store: &dyn ObjectStore, request: &Request) -> TableReport {
+        self.run_of(store, self.versions.len().saturating_sub(2), request).await
+    }
+
+    async fn run_of(&self, store: &dyn ObjectStore, version: usize, request: &Request) -> TableReport {
         let (source, _) = &self.versions[version];
         let mut report = lake::run(store, &self.spec, source, request, self.folder.path()).await.unwrap();
         report.tables.remove(0)
@@ -167,7 +171,7 @@ impl Scene {
         let Source::Local { position, .. } = source else { unreachable!("a folder") };
         assert_eq!((state.pending, state.head.unwrap().position.as_ref()), (None, Some(position)), "{}", self.name);
         let log = lake::log(store, &self.spec.name).await;
-        let replayed = lake::replay(&log, &self.spec.pk);
+        let replayed = lake::replay(&log, &self.spec);
         if self.spec.update_detection != UpdateDetection::Date {
             assert_eq!(replayed, expected, "{}", self.name);
         }

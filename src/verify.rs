@@ -84,7 +84,7 @@ async fn table(
         if outline.log.is_empty() {
             empty.notes.push("the table was never run".to_owned());
         } else {
-            empty.problems.push("there is a log but no full load; the next run writes it".to_owned());
+            empty.problems.push("there is a log but no full load; run once with `--force` (or `\"force\": true` in the event) to write it".to_owned());
         }
         return Ok(empty);
     };

@@ -108,17 +108,19 @@ impl<'a> Diff<'a> {
     pub fn classify(&mut self, rows: &Lookup, lines: &[u64]) -> Vec<Verdict> {
         let own = &rows.own;
         let mut nulls = own.null_keys.iter().copied().peekable();
+        // Looked up all together: the processor then waits for several places of memory at once.
+        let slots: Vec<Option<usize>> = (0..own.len()).map(|row| self.index.find(rows, row)).collect();
         (0..own.len())
             .map(|row| {
                 let null = nulls.next_if_eq(&row).is_some();
-                let verdict = self.verdict(rows, row, lines[row], null);
+                let verdict = self.verdict(rows, row, slots[row], lines[row], null);
                 self.count(verdict, own, row);
                 verdict
             })
             .collect()
     }
 
-    fn verdict(&mut self, rows: &Lookup, row: usize, line: u64, null: bool) -> Verdict {
+    fn verdict(&mut self, rows: &Lookup, row: usize, found: Option<usize>, line: u64, null: bool) -> Verdict {
         let key = rows.own.keys[row];
         let fails = self.rules.on_duplicate_key == OnDuplicateKey::Fail;
         if null && fails {
@@ -127,7 +129,6 @@ impl<'a> Diff<'a> {
         if self.last_lines.as_ref().is_some_and(|last| last.get(&key) != Some(&line)) {
             return Verdict::Dropped;
         }
-        let found = self.index.find(rows, row);
         let repeated = match found {
             Some(slot) => set_bit(&mut self.met, slot),
             None => !self.inserted.insert(key),
@@ -150,7 +151,7 @@ impl<'a> Diff<'a> {
             UpdateDetection::Content => differs,
             UpdateDetection::Either => later || differs,
         };
-        self.expected.remove(self.index.keys[slot], self.index.contents[slot]);
+        self.expected.remove(self.index.key(slot), self.index.content(slot));
         match (updated, differs) {
             (true, _) => Verdict::Update,
             (false, changed) => {

@@ -46,13 +46,29 @@ impl Operation {
 #[derive(Debug, Default)]
 pub struct Index {
     table: HashTable<u32>,
-    pub(crate) keys: Vec<u128>,
-    pub(crate) contents: Vec<u64>,
+    rows: Vec<Row>,
     pub(crate) orders: Orders,
     gone: Vec<u32>,
     /// For each file loaded, its first slot and the number of the schema that its rows are in.
     files: Vec<(usize, usize)>,
     set: SetHash,
+}
+
+/// Key and content side by side, because who looks one up wants the other: most of the time goes into waiting for memory.
+#[derive(Clone, Copy, Debug)]
+struct Row {
+    key: [u64; 2],
+    content: u64,
+}
+
+impl Row {
+    fn new(key: u128, content: u64) -> Self {
+        Self { key: halves(key), content }
+    }
+
+    fn key(&self) -> u128 {
+        u128::from(self.key[0]) | u128::from(self.key[1]) << 64
+    }
 }
 
 impl Index {
@@ -61,18 +77,24 @@ impl Index {
         Self::default()
     }
 
+    /// Makes room for so many rows more.
+    pub fn reserve(&mut self, rows: usize) {
+        let held = &self.rows;
+        self.table.reserve(rows, |&slot| held[slot as usize].key[0]);
+        self.rows.reserve(rows);
+    }
+
     /// Begins the next file, whose rows are in the schema of this number.
     pub fn begin_file(&mut self, schema: usize) {
-        self.files.push((self.keys.len(), schema));
+        self.files.push((self.rows.len(), schema));
     }
 
     /// Loads rows; without `operations` each of them is an insert. A log that does not chain (an insert of a key that is
     /// there, an update or delete of one that is not) is an error.
     pub fn load(&mut self, rows: &Lookup, operations: Option<&[Operation]>) -> Result<()> {
-        let held = self.keys.len();
+        let held = self.rows.len();
         let prints = &rows.own;
-        self.keys.extend_from_slice(&prints.keys);
-        self.contents.extend_from_slice(&prints.contents);
+        self.rows.extend(prints.keys.iter().zip(&prints.contents).map(|(&key, &content)| Row::new(key, content)));
         self.orders.extend(&prints.orders, held, prints.len());
         for row in 0..prints.len() {
             let operation = operations.map_or(Operation::Insert, |operations| operations[row]);
@@ -112,14 +134,14 @@ impl Index {
 
     /// Enters the row of `slot`; `false` where its key is there already.
     fn insert(&mut self, slot: u32) -> bool {
-        let (key, content) = (self.keys[slot as usize], self.contents[slot as usize]);
-        let keys = &self.keys;
-        let same = |&other: &u32| keys[other as usize] == key;
-        match self.table.entry(short(key), same, |&other| short(keys[other as usize])) {
+        let rows = &self.rows;
+        let Row { key, content } = rows[slot as usize];
+        let same = |&other: &u32| rows[other as usize].key == key;
+        match self.table.entry(key[0], same, |&other| rows[other as usize].key[0]) {
             Entry::Occupied(_) => false,
             Entry::Vacant(entry) => {
                 entry.insert(slot);
-                self.set.add(key, content);
+                self.set.add(rows[slot as usize].key(), content);
                 true
             }
         }
@@ -127,10 +149,10 @@ impl Index {
 
     /// Takes out the row of `slot`, which is there.
     fn remove(&mut self, slot: usize) {
-        let key = self.keys[slot];
-        if let Ok(entry) = self.table.find_entry(short(key), |&other| other as usize == slot) {
+        let row = self.rows[slot];
+        if let Ok(entry) = self.table.find_entry(row.key[0], |&other| other as usize == slot) {
             let (old, _) = entry.remove();
-            self.set.remove(key, self.contents[slot]);
+            self.set.remove(row.key(), row.content);
             self.gone.push(old);
         }
     }
@@ -144,7 +166,8 @@ impl Index {
     }
 
     fn slot_of(&self, key: u128) -> Option<usize> {
-        self.table.find(short(key), |&slot| self.keys[slot as usize] == key).map(|&slot| slot as usize)
+        let key = halves(key);
+        self.table.find(key[0], |&slot| self.rows[slot as usize].key == key).map(|&slot| slot as usize)
     }
 
     /// The number of the schema that the row of `slot` is in.
@@ -155,7 +178,12 @@ impl Index {
 
     /// The content's fingerprint of the row of `slot`.
     pub fn content(&self, slot: usize) -> u64 {
-        self.contents[slot]
+        self.rows[slot].content
+    }
+
+    /// The key's fingerprint of the row of `slot`.
+    pub(crate) fn key(&self, slot: usize) -> u128 {
+        self.rows[slot].key()
     }
 
     /// Whether the date of the row of `slot` is smaller than value `row` of `orders`.
@@ -175,7 +203,7 @@ impl Index {
 
     /// The number of slots, those of replaced rows included.
     pub(crate) fn slots(&self) -> usize {
-        self.keys.len()
+        self.rows.len()
     }
 
     /// The slots whose rows later ones replaced or deleted.
@@ -184,9 +212,9 @@ impl Index {
     }
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "any 64 bits of a good fingerprint will do for a hash table")]
-fn short(key: u128) -> u64 {
-    key as u64
+#[expect(clippy::cast_possible_truncation, reason = "the lower half, which is also good enough for the hash table")]
+fn halves(key: u128) -> [u64; 2] {
+    [key as u64, (key >> 64) as u64]
 }
 
 #[cfg(test)]

@@ -18,6 +18,9 @@ use crate::position::Position;
 use crate::table::{ColumnType, OP_COLUMN, TableName, TableSchema};
 use crate::workspace::Workspace;
 
+/// Room is made ahead for so many rows of a file at most, whatever its footer says.
+const MOST_RESERVED: usize = 1 << 24;
+
 /// The footers that make up the base, read in this order: the full load, then the listing of what came after it.
 #[derive(Clone, Debug)]
 pub struct BaseOutline {
@@ -175,6 +178,7 @@ impl Base {
             let schema = &file.footer().schema;
             let number = schemas.iter().position(|other| other.columns == schema.columns);
             index.begin_file(number.unwrap_or_default());
+            index.reserve(usize::try_from(file_rows(file)).unwrap_or_default().min(MOST_RESERVED));
             let plan = LookupPlan::new(schema, &schemas, pk, order)?;
             for batch in file.batches(None)? {
                 let batch = batch?;

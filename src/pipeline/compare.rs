@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use hashbrown::HashMap;
 
-use super::output::{Output, Written};
+use super::output::{Output, Written, no_thread};
 use super::schema;
 use crate::diff::{Counts, Diff, Fault, LookupPlan, PrintPlan, Rules, SetHash};
 use crate::error::{Error, Result};
@@ -131,7 +131,8 @@ fn read_ahead(job: &Job, schema: &TableSchema, each: &mut dyn FnMut(Rows) -> Res
     thread::scope(|scope| {
         let (send, received) = sync_channel(WAITING);
         let gone = |_| Error::internal("ReaderStopped", "nobody takes the rows any more");
-        let reader = scope.spawn(move || job.file.read(&job.spec, schema, &mut |rows| send.send(rows).map_err(gone)));
+        let read = move || job.file.read(&job.spec, schema, &mut |rows| send.send(rows).map_err(gone));
+        let reader = thread::Builder::new().name("read".to_owned()).spawn_scoped(scope, read).map_err(no_thread)?;
         received.into_iter().try_for_each(each)?;
         reader.join().map_err(|_| Error::internal("Panic", "reading ended in a panic; nothing was published"))?
     })
@@ -281,6 +282,9 @@ fn warnings(spec: &TableSpec, schema: &TableSchema, counts: Counts) -> Vec<Strin
                 "`{date_field}` is text and is compared as text: dates like 31/12/2024 do not sort by time"
             ));
         }
+    }
+    for name in spec.columns.keys().filter(|name| schema.position(name).is_none()) {
+        warnings.push(format!("`columns` declares `{name}`, which the table does not have"));
     }
     if counts.dropped > 0 {
         let repeat = rows(counts.dropped, "repeats a key and was dropped", "repeat a key and were dropped");

@@ -106,6 +106,10 @@ impl Output {
     }
 }
 
+pub(super) fn no_thread(error: std::io::Error) -> Error {
+    Error::internal("NoThread", "cannot start a thread").caused_by(error)
+}
+
 /// A Parquet file under construction on a thread of its own.
 struct Encoder {
     batches: Option<SyncSender<RecordBatch>>,
@@ -116,10 +120,11 @@ impl Encoder {
     fn start(path: PathBuf, schema: SchemaRef) -> Result<Self> {
         let mut writer = ParquetWriter::create(path, schema)?;
         let (batches, received) = sync_channel::<RecordBatch>(WAITING);
-        let thread = thread::spawn(move || {
+        let encode = move || {
             received.iter().try_for_each(|batch| writer.write(&batch))?;
             Ok(writer)
-        });
+        };
+        let thread = thread::Builder::new().name("encode".to_owned()).spawn(encode).map_err(no_thread)?;
         Ok(Self { batches: Some(batches), thread: Some(thread) })
     }
 

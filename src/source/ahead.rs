@@ -18,9 +18,9 @@ pub(super) struct ReadAhead {
 
 impl ReadAhead {
     /// Begins to read `source`.
-    pub(super) fn new(source: impl Read + Send + 'static) -> Self {
+    pub(super) fn new(source: impl Read + Send + 'static) -> io::Result<Self> {
         let (send, blocks) = sync_channel(WAITING);
-        thread::spawn(move || {
+        let read = move || {
             let mut source = source;
             loop {
                 let block = read_block(&mut source);
@@ -29,8 +29,9 @@ impl ReadAhead {
                     return;
                 }
             }
-        });
-        Self { blocks, block: Vec::new(), at: 0 }
+        };
+        thread::Builder::new().name("unpack".to_owned()).spawn(read)?;
+        Ok(Self { blocks, block: Vec::new(), at: 0 })
     }
 }
 
@@ -63,7 +64,7 @@ mod tests {
     fn bytes_come_in_order_and_an_error_after_them() {
         let bytes: Vec<u8> = (0..3 * BLOCK + 7).map(|at| (at % 251) as u8).collect();
         let mut out = Vec::new();
-        ReadAhead::new(io::Cursor::new(bytes.clone())).read_to_end(&mut out).unwrap();
+        ReadAhead::new(io::Cursor::new(bytes.clone())).unwrap().read_to_end(&mut out).unwrap();
         assert!(out == bytes);
 
         struct Broken;
@@ -73,7 +74,7 @@ mod tests {
             }
         }
         let broken = io::Cursor::new(vec![1; BLOCK]).chain(Broken);
-        let mut reader = ReadAhead::new(broken);
+        let mut reader = ReadAhead::new(broken).unwrap();
         let mut out = Vec::new();
         assert_eq!(reader.read_to_end(&mut out).unwrap_err().to_string(), "broken");
         assert_eq!(out.len(), BLOCK);

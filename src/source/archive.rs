@@ -89,10 +89,11 @@ impl Archive {
         let open = move || -> Result<Box<dyn Read + Send>> {
             let plain = archive.read(&member)?;
             if format == Format::Csv {
-                return Ok(Box::new(ReadAhead::new(plain)));
+                return Ok(Box::new(ReadAhead::new(plain).map_err(no_thread)?));
             }
             let unzipped = MultiGzDecoder::new(BufReader::with_capacity(READ_BUFFER, plain));
-            Ok(Box::new(ReadAhead::new(Checked::gzip(unzipped, &member.name, member.size()?, archive.limits))))
+            let checked = Checked::gzip(unzipped, &member.name, member.size()?, archive.limits);
+            Ok(Box::new(ReadAhead::new(checked).map_err(no_thread)?))
         };
         Ok(TableFile::Csv(CsvFile::new(name, Box::new(open))))
     }
@@ -211,6 +212,10 @@ impl Archive {
         copy(self.read(member)?).map_err(|error| error.downcast::<Error>().unwrap_or_else(failed))?;
         Ok(path)
     }
+}
+
+fn no_thread(error: io::Error) -> Error {
+    Error::internal("NoThread", "cannot start a thread to unpack with").caused_by(error)
 }
 
 fn base_name(name: &str) -> &str {

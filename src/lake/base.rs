@@ -12,6 +12,7 @@ use super::footer::{FileKind, Footer};
 use super::layout::{self, RunTime};
 use super::parquet::{ParquetFile, read_footer};
 use super::store::{ETag, ObjectStore};
+use crate::ahead::ahead;
 use crate::diff::{Index, LookupPlan, Operation};
 use crate::error::{Error, Result};
 use crate::position::Position;
@@ -180,11 +181,13 @@ impl Base {
             index.begin_file(number.unwrap_or_default());
             index.reserve(usize::try_from(file_rows(file)).unwrap_or_default().min(MOST_RESERVED));
             let plan = LookupPlan::new(schema, &schemas, pk, order)?;
-            for batch in file.batches(None)? {
-                let batch = batch?;
+            let decode = |give: &mut dyn FnMut(RecordBatch) -> Result<()>| {
+                file.batches(None)?.try_for_each(|batch| give(batch?))
+            };
+            ahead("decode", decode, |batch| {
                 let operations = operations(file, &batch)?;
-                index.load(&plan.prints(&batch)?, operations.as_deref())?;
-            }
+                index.load(&plan.prints(&batch)?, operations.as_deref())
+            })?;
             check(file, &index)?;
         }
         Ok(index)

@@ -2,14 +2,13 @@
 //!
 //! Pure work on local files, for a blocking thread: nothing is stored here, so it may fail or be abandoned anywhere.
 
-use std::sync::mpsc::sync_channel;
-use std::thread;
 use std::time::Duration;
 
 use hashbrown::HashMap;
 
-use super::output::{Output, Written, no_thread};
+use super::output::{Output, Written};
 use super::schema;
+use crate::ahead::ahead;
 use crate::diff::{Counts, Diff, Fault, LookupPlan, PrintPlan, Rules, SetHash};
 use crate::error::{Error, Result};
 use crate::lake::base::Base;
@@ -25,9 +24,6 @@ use crate::workspace::Workspace;
 
 /// How often a pass may begin again: once for the encoding, once for the types.
 const PASSES: usize = 3;
-
-/// Batches that may be read ahead.
-const WAITING: usize = 4;
 
 /// What a comparison needs.
 pub(super) struct Job {
@@ -97,12 +93,16 @@ fn pass(job: &Job, schema: &TableSchema) -> Result<Comparison, PassError> {
         diff.keep_lines(last_lines(job, schema, plan.own())?);
     }
     let mut output = Output::create(&job.workspace, schema)?;
-    read_ahead(job, schema, &mut |rows| {
-        (job.progress)(rows.lines.len() as u64);
-        in_time(job)?;
-        let verdicts = diff.classify(&plan.prints(&rows.batch)?, &rows.lines);
-        output.write(&rows, &verdicts, plan.own())
-    })?;
+    ahead(
+        "read",
+        |give| job.file.read(spec, schema, give),
+        |rows: Rows| {
+            (job.progress)(rows.lines.len() as u64);
+            in_time(job)?;
+            let verdicts = diff.classify(&plan.prints(&rows.batch)?, &rows.lines);
+            output.write(&rows, &verdicts, plan.own())
+        },
+    )?;
     guard(job, schema, &diff, plan.own(), index.rows())?;
     let base: Vec<PrintPlan> =
         schemas.iter().map(|older| PrintPlan::new(older, older, &spec.pk, None)).collect::<Result<_>>()?;
@@ -124,18 +124,6 @@ fn last_lines(job: &Job, schema: &TableSchema, plan: &PrintPlan) -> Result<HashM
         Ok(())
     })?;
     Ok(lines)
-}
-
-/// Reads all rows on a thread of its own, ahead of `each`.
-fn read_ahead(job: &Job, schema: &TableSchema, each: &mut dyn FnMut(Rows) -> Result<()>) -> Result<(), PassError> {
-    thread::scope(|scope| {
-        let (send, received) = sync_channel(WAITING);
-        let gone = |_| Error::internal("ReaderStopped", "nobody takes the rows any more");
-        let read = move || job.file.read(&job.spec, schema, &mut |rows| send.send(rows).map_err(gone));
-        let reader = thread::Builder::new().name("read".to_owned()).spawn_scoped(scope, read).map_err(no_thread)?;
-        received.into_iter().try_for_each(each)?;
-        reader.join().map_err(|_| Error::internal("Panic", "reading ended in a panic; nothing was published"))?
-    })
 }
 
 fn comparison(

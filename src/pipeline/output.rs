@@ -9,6 +9,7 @@ use std::thread::{self, JoinHandle};
 use arrow::array::{ArrayRef, RecordBatch, StringArray, UInt32Array};
 use arrow::datatypes::SchemaRef;
 
+use crate::ahead::no_thread;
 use crate::diff::{Operation, PrintPlan, SetHash, Verdict};
 use crate::error::{Error, Result};
 use crate::lake::base::take;
@@ -104,10 +105,6 @@ impl Output {
         let changes = self.cdc.map(|encoder| encoder.finish(cdc)).transpose()?;
         Ok((self.full_load.finish(full_load)?, changes))
     }
-}
-
-pub(super) fn no_thread(error: std::io::Error) -> Error {
-    Error::internal("NoThread", "cannot start a thread").caused_by(error)
 }
 
 /// A Parquet file under construction on a thread of its own.

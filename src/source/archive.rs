@@ -14,6 +14,7 @@ use zip::{CompressionMethod, ZipArchive};
 
 use super::ahead::ReadAhead;
 use super::inflate::Checked;
+use crate::ahead::no_thread;
 use crate::config::Limits;
 use crate::error::{Error, Result};
 use crate::position::Position;
@@ -212,10 +213,6 @@ impl Archive {
         copy(self.read(member)?).map_err(|error| error.downcast::<Error>().unwrap_or_else(failed))?;
         Ok(path)
     }
-}
-
-fn no_thread(error: io::Error) -> Error {
-    Error::internal("NoThread", "cannot start a thread to unpack with").caused_by(error)
 }
 
 fn base_name(name: &str) -> &str {

@@ -1,0 +1,70 @@
+//! Two steps of work at once: one thread produces, the caller's consumes, and few results wait in between.
+
+use std::sync::mpsc::sync_channel;
+use std::thread;
+
+use crate::error::{Error, Result};
+
+/// Results that may wait.
+const WAITING: usize = 4;
+
+/// Runs `produce` on a thread called `name`, which gives its results to the function that it is passed; `consume` takes them
+/// in order, here. The first error of either ends both, and one of `consume` wins.
+pub(crate) fn ahead<T, E>(
+    name: &str,
+    produce: impl FnOnce(&mut dyn FnMut(T) -> Result<()>) -> Result<(), E> + Send,
+    consume: impl FnMut(T) -> Result<()>,
+) -> Result<(), E>
+where
+    T: Send,
+    E: From<Error> + Send,
+{
+    thread::scope(|scope| {
+        let (send, received) = sync_channel(WAITING);
+        let stopped = |_| Error::internal("ConsumerStopped", "nobody takes the results any more");
+        let run = move || produce(&mut |result| send.send(result).map_err(stopped));
+        let thread = thread::Builder::new().name(name.to_owned()).spawn_scoped(scope, run).map_err(no_thread)?;
+        received.into_iter().try_for_each(consume)?;
+        thread.join().map_err(|_| {
+            Error::internal("Panic", format!("the thread {name} ended in a panic; nothing was published"))
+        })?
+    })
+}
+
+/// The error of a thread that could not be started.
+pub(crate) fn no_thread(error: std::io::Error) -> Error {
+    Error::internal("NoThread", "cannot start a thread").caused_by(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn numbers(give: &mut dyn FnMut(u32) -> Result<()>) -> Result<()> {
+        (0..100).try_for_each(give)
+    }
+
+    #[test]
+    fn results_come_in_order() {
+        let mut seen = Vec::new();
+        let take = |number| {
+            seen.push(number);
+            Ok(())
+        };
+        ahead("test", numbers, take).unwrap();
+        assert!(seen.into_iter().eq(0..100));
+    }
+
+    #[test]
+    fn the_first_error_of_either_side_ends_both() {
+        let full = |number: u32| if number < 7 { Ok(()) } else { Err(Error::data("Full", "no more")) };
+        assert_eq!(ahead("test", numbers, full).unwrap_err().code(), "Full");
+        let broken = |give: &mut dyn FnMut(u32) -> Result<()>| {
+            give(1)?;
+            Err(Error::data("Broken", "half way"))
+        };
+        assert_eq!(ahead("test", broken, |_| Ok(())).unwrap_err().code(), "Broken");
+        let panics = |_: &mut dyn FnMut(u32) -> Result<()>| -> Result<()> { panic!("on purpose") };
+        assert_eq!(ahead("test", panics, |_| Ok(())).unwrap_err().code(), "Panic");
+    }
+}

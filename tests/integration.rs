@@ -4,6 +4,7 @@
 mod crash;
 mod events;
 mod kaggle;
+mod protocol;
 mod races;
 mod simulator;
 mod store;

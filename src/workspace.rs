@@ -96,7 +96,7 @@ mod tests {
         std::thread::scope(|scope| {
             for _ in 0..8 {
                 scope.spawn(|| {
-                    for _ in 0..50 {
+                    for _ in 0..300 {
                         let mine = Workspace::create(parent.path()).unwrap();
                         fs::write(mine.new_file("x"), "x").unwrap();
                     }

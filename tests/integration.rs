@@ -9,6 +9,7 @@ mod handler;
 mod hostile;
 mod kaggle;
 mod properties;
+mod protocol;
 mod races;
 mod second_reader;
 mod simulator;

@@ -37,6 +37,9 @@ use crate::table::{TableName, TableSchema};
 /// How often an unclear write is tried before the run gives up.
 const ATTEMPTS: u32 = 4;
 
+/// The pause after the first unclear answer; it doubles with each try.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+
 /// The greatest size of a state object, in bytes. A schema of 4096 columns fits.
 const STATE_LIMIT: u64 = 4 * 1024 * 1024;
 
@@ -89,12 +92,19 @@ pub struct TableLog<'a> {
     store: &'a dyn ObjectStore,
     table: &'a TableName,
     runner: &'a Runner,
+    first_pause: Duration,
 }
 
 impl<'a> TableLog<'a> {
     /// The log of `table` in `store`, for `runner`.
     pub fn new(store: &'a dyn ObjectStore, table: &'a TableName, runner: &'a Runner) -> Self {
-        Self { store, table, runner }
+        Self { store, table, runner, first_pause: FIRST_PAUSE }
+    }
+
+    /// Tries unclear writes again at once, for a store that is not on a network.
+    #[must_use]
+    pub fn without_pauses(self) -> Self {
+        Self { first_pause: Duration::ZERO, ..self }
     }
 
     /// Reads the state: the one small read that an unchanged table costs.
@@ -130,7 +140,7 @@ impl<'a> TableLog<'a> {
         let schema = head.map(|head| head.schema.clone()).unwrap_or_default();
         let footer = self.tombstone(claim, head, schema);
         let payload = empty_file(super::cdc_schema(&footer.schema), &footer)?;
-        let mut tries = Tries::new();
+        let mut tries = Tries::new(self.first_pause);
         loop {
             match self.store.put(&claim.cdc_key, &payload, &Condition::Absent).await {
                 Ok(Put::Written(_)) => return Ok(()),
@@ -199,7 +209,7 @@ impl<'a> TableLog<'a> {
     /// Step 3: creates the CDC object of `footer`.
     pub async fn publish(&self, payload: &Payload, footer: &Footer) -> Result<Step<()>> {
         let key = layout::cdc(self.table, footer.run_at);
-        let mut tries = Tries::new();
+        let mut tries = Tries::new(self.first_pause);
         loop {
             match self.store.put(&key, payload, &Condition::Absent).await {
                 Ok(Put::Written(_)) => return Ok(Step::Done(())),
@@ -219,7 +229,7 @@ impl<'a> TableLog<'a> {
     pub async fn checkpoint(&self, payload: &Payload, footer: &Footer, replaced: Option<&ETag>) -> Result<Step<ETag>> {
         let key = layout::full_load(self.table);
         let mut condition = replaced.map_or(Condition::Absent, |etag| Condition::Matches(etag.clone()));
-        let mut tries = Tries::new();
+        let mut tries = Tries::new(self.first_pause);
         loop {
             match self.store.put(&key, payload, &condition).await {
                 Ok(Put::Written(etag)) => return Ok(Step::Done(etag)),
@@ -253,7 +263,7 @@ impl<'a> TableLog<'a> {
         let bytes: Bytes = state.to_bytes()?;
         let payload = Payload::Memory(bytes);
         let condition = version.etag.clone().map_or(Condition::Absent, Condition::Matches);
-        let mut tries = Tries::new();
+        let mut tries = Tries::new(self.first_pause);
         loop {
             match self.store.put(&key, &payload, &condition).await {
                 Ok(Put::Written(etag)) => return Ok(Step::Done(StateVersion { state, etag: Some(etag) })),
@@ -280,11 +290,12 @@ fn not_our_work(key: &str) -> Error {
 /// Bounds how often an unclear write is tried.
 struct Tries {
     left: u32,
+    next_pause: Duration,
 }
 
 impl Tries {
-    fn new() -> Self {
-        Self { left: ATTEMPTS }
+    fn new(first_pause: Duration) -> Self {
+        Self { left: ATTEMPTS, next_pause: first_pause }
     }
 
     /// After an error: passing faults are left to be settled by reading back, others end the step.
@@ -307,12 +318,14 @@ impl Tries {
             )
             .hint("the object store is refusing or losing writes; the next run does what is left"));
         }
+        self.next_pause *= 2;
         self.pause().await;
         Ok(())
     }
 
     async fn pause(&self) {
-        let exponent = ATTEMPTS.saturating_sub(self.left);
-        tokio::time::sleep(Duration::from_millis(50 << exponent)).await;
+        if !self.next_pause.is_zero() {
+            tokio::time::sleep(self.next_pause).await;
+        }
     }
 }

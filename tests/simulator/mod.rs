@@ -63,7 +63,8 @@ where
     stream::iter(lives).buffer_unordered(AT_ONCE).filter_map(|failed| async move { failed }).collect().await
 }
 
+/// The number in an environment variable.
 #[expect(clippy::disallowed_methods, reason = "a test process is a shell")]
-fn number(variable: &str) -> Option<u64> {
+pub(crate) fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok()?.parse().ok()
 }

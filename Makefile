@@ -44,6 +44,11 @@ test-rust: $(DEV)/.ready ## Runs the Rust tests only, against an emulated S3
 		set -ex; $(DEV)/python tests/support/emulator.py run -- cargo test --locked; \
 	fi
 
+.PHONY: soak
+soak: $(DEV)/.ready ## Runs the random histories and the exploration of the protocol for a long time
+	CDC_SIM_SEEDS=20000 CDC_MODEL_STATES=5000000 $(DEV)/python tests/support/emulator.py run -- \
+		cargo test --locked --test integration -- --nocapture every_history no_order_among
+
 .PHONY: check
 check: lint test ## Does what CI does: lint, then test
 

@@ -108,6 +108,7 @@ fn no_order_among_many_of_four_runners_breaks_the_promise() {
 fn without_any_one_of_its_steps_the_protocol_breaks() {
     for dropped in [Dropped::Claim, Dropped::Occupy, Dropped::CreateOnly, Dropped::IfMatch, Dropped::CompareAndSwap] {
         let explored = Explorer::explore(&[FIRST, TWIN, SECOND, THIRD], 0, dropped, 1_000_000);
+        eprintln!("without {dropped:?}: {:?}", explored.violation);
         assert!(explored.violation.is_some(), "{dropped:?} is not needed in {} states", explored.states);
     }
 }

@@ -174,4 +174,48 @@ mod tests {
         assert_eq!(xml_code(b"<Error><Code>a b</Code></Error>"), None);
         assert_eq!(xml_code(b"<html>"), None);
     }
+
+    const CORPUS: [&str; 4] = [
+        r#"{"currentVersionNumber": 3, "versions": [{"versionNumber": 3, "creationDate": "2024-01-02T03:04:05.1Z",
+            "status": "READY"}, {"versionNumber": 1, "versionNotes": "first", "status": "FAILED"}]}"#,
+        r#"{"code": 429, "message": "Too many requests, see https://example.com/a?signature=abc"}"#,
+        r#"{"error": {"code": 503, "message": "busy", "status": "UNAVAILABLE"}}"#,
+        "<?xml version='1.0'?><Error><Code>ExpiredToken</Code><Message>expired</Message></Error>",
+    ];
+
+    /// What is cut out, and what is put there.
+    type Edit = (usize, usize, Vec<u8>);
+
+    fn edited(corpus: usize, edits: &[Edit]) -> Vec<u8> {
+        let mut bytes = CORPUS[corpus].as_bytes().to_vec();
+        for (at, length, put) in edits {
+            let at = at % (bytes.len() + 1);
+            let end = (at + length).min(bytes.len());
+            bytes.splice(at..end, put.iter().copied());
+        }
+        bytes
+    }
+
+    proptest::proptest! {
+        #![proptest_config(proptest::prelude::ProptestConfig { cases: 4000, ..Default::default() })]
+
+        #[test]
+        fn no_answer_panics_and_what_is_taken_from_one_is_sound(
+            corpus in 0..CORPUS.len(),
+            edits in proptest::collection::vec((0..300_usize, 0..8_usize, proptest::collection::vec(proptest::num::u8::ANY, 0..6)), 0..4),
+        ) {
+            let bytes = edited(corpus, &edits);
+            if let Ok(info) = serde_json::from_slice::<DatasetInfo>(&bytes) {
+                let dataset = "o/s".parse().unwrap();
+                assert!(info.current(&dataset).is_ok_and(|number| number > 0) || info.current(&dataset).is_err());
+                let versions = info.versions();
+                assert!(versions.windows(2).all(|pair| pair[0].number > pair[1].number));
+            }
+            if let Some(complaint) = Complaint::find(&bytes) {
+                assert!(complaint.status.is_none_or(|status| status >= 400));
+                assert!(complaint.words.chars().count() <= 300 && !complaint.words.chars().any(char::is_control));
+            }
+            assert!(xml_code(&bytes).is_none_or(|code| code.bytes().all(|byte| byte.is_ascii_alphanumeric())));
+        }
+    }
 }

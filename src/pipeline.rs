@@ -2,6 +2,7 @@
 
 mod compare;
 mod output;
+mod publish;
 mod schema;
 mod table;
 
@@ -28,11 +29,9 @@ use crate::telemetry;
 use crate::trigger::Request;
 use crate::workspace::Workspace;
 
-/// How long a claim holds where the run itself has no deadline.
-const CLAIM_TIME: Duration = Duration::from_secs(15 * 60);
-
-/// Beyond the deadline a process may live on a little: its claim holds as long.
-const CLAIM_MARGIN: Duration = Duration::from_secs(60);
+/// How long a claim holds beside the time of the upload. It is made when all is ready to be stored, so that a run that
+/// dies keeps others waiting for no longer than this.
+const CLAIM_TIME: Duration = Duration::from_secs(120);
 
 /// Told how a run gets on.
 pub trait Progress: Send + Sync {
@@ -74,16 +73,7 @@ pub async fn run(
         position => position?,
     };
     let workspace = Workspace::create(temporary)?;
-    let run = Run {
-        request,
-        source,
-        store,
-        progress,
-        position,
-        workspace,
-        runner: runner(request),
-        snapshots: Mutex::default(),
-    };
+    let run = Run { request, source, store, progress, position, workspace, started, snapshots: Mutex::default() };
     let states = join_all(tables.iter().map(|spec| run.state(spec))).await;
     if states.iter().flatten().any(|state| run.is_behind(state)) {
         match run.snapshot(&run.position).await {
@@ -108,19 +98,31 @@ struct Run<'a> {
     progress: &'a dyn Progress,
     position: Position,
     workspace: Workspace,
-    runner: Runner,
+    started: Instant,
     snapshots: Mutex<HashMap<Position, Archive>>,
 }
 
 impl Run<'_> {
     async fn state(&self, spec: &TableSpec) -> Result<StateVersion> {
-        TableLog::new(self.store, &spec.name, &self.runner).read_state().await
+        let runner = self.runner(Duration::ZERO);
+        self.within_deadline(TableLog::new(self.store, &spec.name, &runner).read_state()).await
+    }
+
+    /// This run at this moment, with claims that hold until an upload of that length is surely over.
+    fn runner(&self, upload: Duration) -> Runner {
+        let now = self.request.now + TimeDelta::from_std(self.started.elapsed()).unwrap_or_default();
+        let holds = TimeDelta::from_std(CLAIM_TIME + upload * 2).unwrap_or(TimeDelta::hours(1));
+        Runner {
+            owner: self.request.identity.clone(),
+            run_at: RunTime::new(self.request.run_at),
+            now,
+            expires: now + holds,
+        }
     }
 
     /// Whether the table needs the newest snapshot.
     fn is_behind(&self, state: &StateVersion) -> bool {
-        let at = state.state.head.as_ref().and_then(|head| head.position.as_ref());
-        self.request.force || state.state.pending.is_some() || at != Some(&self.position)
+        self.request.force || state.state.pending.is_some() || state.position() != Some(&self.position)
     }
 
     /// The snapshot at `position`, fetched once.
@@ -174,16 +176,6 @@ impl Run<'_> {
 pub(crate) fn out_of_time() -> Error {
     Error::transient("OutOfTime", "the run's time is up")
         .hint("the next run does what is left; give the function a longer timeout or more memory if this repeats")
-}
-
-fn runner(request: &Request) -> Runner {
-    let holds = request.deadline.remaining().map_or(CLAIM_TIME, |left| left + CLAIM_MARGIN);
-    Runner {
-        owner: request.identity.clone(),
-        run_at: RunTime::new(request.run_at),
-        now: request.now,
-        expires: request.now + TimeDelta::from_std(holds).unwrap_or(TimeDelta::hours(1)),
-    }
 }
 
 fn is_not_ready(error: &Error) -> bool {

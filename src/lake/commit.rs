@@ -64,6 +64,13 @@ pub struct StateVersion {
     etag: Option<ETag>,
 }
 
+impl StateVersion {
+    /// The source's position that the table is at.
+    pub fn position(&self) -> Option<&Position> {
+        self.state.head.as_ref().and_then(|head| head.position.as_ref())
+    }
+}
+
 /// How a run may proceed with a table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use]

@@ -1,0 +1,93 @@
+//! Steps 2 to 5 of the protocol for one table. Every line of it may be the last one that runs.
+
+use std::time::Duration;
+
+use super::compare::{Comparison, Stamp};
+use crate::error::Result;
+use crate::lake::base::BaseOutline;
+use crate::lake::commit::{StateVersion, Step, TableLog};
+use crate::lake::state::Head;
+use crate::lake::store::ETag;
+
+/// The slowest rate of upload reckoned with.
+const UPLOAD_BYTES_PER_SECOND: u64 = 4 * 1024 * 1024;
+
+/// What a comparison found, about to be stored.
+pub(super) struct Publication<'a> {
+    /// The state that the base was read under.
+    pub(super) state: &'a StateVersion,
+    /// Whether the claim in the state is ours already.
+    pub(super) resumed: bool,
+    pub(super) outline: &'a BaseOutline,
+    pub(super) found: &'a Comparison,
+    pub(super) stamp: &'a Stamp,
+}
+
+/// What became of it.
+pub(super) enum Published {
+    /// It is in the lake.
+    Committed,
+    /// Another run changed the state between our reading and our claim; nothing was stored.
+    RaceLost,
+    /// Another run took over our claim; what we had was not and will not be published.
+    Overtaken,
+}
+
+impl Publication<'_> {
+    /// Whether objects are to be written, or only the head moved on.
+    pub(super) fn writes(&self) -> bool {
+        let outline = self.outline;
+        self.found.differs_from(outline.schema()) || outline.needs_checkpoint() || outline.full_load.is_none()
+    }
+
+    /// How long storing it may take on a slow line.
+    pub(super) fn upload_time(&self) -> Duration {
+        let cdc = self.found.cdc.as_ref().map_or(0, |(payload, _)| payload.len());
+        Duration::from_secs((cdc + self.found.full_load.0.len()) / UPLOAD_BYTES_PER_SECOND)
+    }
+
+    /// Claims, publishes, checkpoints and commits.
+    pub(super) async fn store(&self, log: &TableLog<'_>) -> Result<Published> {
+        if !self.writes() {
+            let moved = log.commit(self.state, self.head(self.outline.etag().cloned())).await?;
+            return Ok(if moved == Step::Overtaken { Published::RaceLost } else { Published::Committed });
+        }
+        let Some(held) = self.claim(log).await? else { return Ok(Published::RaceLost) };
+        if let Some((payload, footer)) = &self.found.cdc
+            && log.publish(payload, footer).await? == Step::Overtaken
+        {
+            return Ok(Published::Overtaken);
+        }
+        let (payload, footer) = &self.found.full_load;
+        let etag = match log.checkpoint(payload, footer, self.outline.etag()).await? {
+            Step::Done(written) => Some(written),
+            Step::Overtaken => self.outline.etag().cloned(),
+        };
+        // A lost commit is as good: what was published is in the log that the faster run builds on.
+        let _committed = log.commit(&held, self.head(etag)).await?;
+        Ok(Published::Committed)
+    }
+
+    /// The state with our claim in it; `None` when another run was faster.
+    async fn claim(&self, log: &TableLog<'_>) -> Result<Option<StateVersion>> {
+        if self.resumed {
+            return Ok(Some(self.state.clone()));
+        }
+        Ok(match log.claim(self.state, self.stamp.run_at, self.stamp.position.clone()).await? {
+            Step::Done(claimed) => Some(claimed),
+            Step::Overtaken => None,
+        })
+    }
+
+    fn head(&self, full_load_etag: Option<ETag>) -> Head {
+        let (found, stamp) = (self.found, self.stamp);
+        Head {
+            run_at: if self.writes() { stamp.run_at } else { stamp.previous_run_at.unwrap_or(stamp.run_at) },
+            position: stamp.position.clone(),
+            full_load_etag,
+            rows: found.counts.rows,
+            row_set_hash: found.set_hash.to_hex(),
+            schema: found.schema.clone(),
+        }
+    }
+}

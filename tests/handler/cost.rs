@@ -4,7 +4,7 @@ use cdc_to_s3::report::{RunStatus, TableStatus};
 use serde_json::json;
 
 use super::{CLIENTES, PRODUTOS, Rig, TRANSACOES, at, changes, table};
-use crate::support::kaggle::Endpoint;
+use crate::support::kaggle::{Endpoint, Fault};
 
 #[tokio::test]
 async fn the_same_event_again_writes_nothing() {
@@ -57,4 +57,29 @@ async fn a_dry_run_tells_the_changes_and_leaves_them_for_the_next_run() {
     let dry = rig.invoke(json!({"dry_run": true})).await.unwrap();
     assert_eq!((changes(&dry, "clientes"), rig.objects().await.len()), ([3, 0, 0], 0));
     assert_eq!(changes(&rig.invoke(at(9)).await.unwrap(), "clientes"), [3, 0, 0]);
+}
+
+#[tokio::test]
+async fn a_run_that_slept_while_the_source_moved_on_does_not_lead_the_lake_back() {
+    let rig = Rig::new().await;
+    rig.publish(2, &CLIENTES.replace("c-3;30", "c-4;40"), PRODUTOS, TRANSACOES);
+    rig.invoke(at(9)).await.unwrap();
+    let before = rig.objects().await;
+    let asked_too_early = Fault { body: Some(json!({"currentVersionNumber": 1}).to_string()), ..Fault::default() };
+    rig.kaggle.fault(Endpoint::GetDataset, asked_too_early);
+    let report = rig.invoke(at(15)).await.unwrap();
+    assert!(report.tables.iter().all(|table| table.status == TableStatus::Busy), "{report:?}");
+    assert_eq!(rig.objects().await, before);
+}
+
+#[tokio::test]
+async fn a_version_that_was_withdrawn_leads_the_lake_back() {
+    let rig = Rig::new().await;
+    rig.publish(2, &CLIENTES.replace("c-3;30", "c-4;40"), PRODUTOS, TRANSACOES);
+    rig.invoke(at(9)).await.unwrap();
+    rig.kaggle.remove(2);
+    rig.publish(1, CLIENTES, PRODUTOS, TRANSACOES);
+    let report = rig.invoke(at(15)).await.unwrap();
+    assert_eq!(changes(&report, "clientes"), [1, 0, 1]);
+    assert_eq!(report.status, RunStatus::Changed);
 }

@@ -13,10 +13,10 @@ use cdc_to_s3::{Kind, Result};
 use futures_util::future::join_all;
 use futures_util::{StreamExt, stream};
 
-use crate::simulator::random::Random;
 use crate::support::emulator;
 use crate::support::lake::{self, Key, Row};
 use crate::support::process::{Home, rows};
+use crate::support::random::Random;
 use crate::support::scene::{MINUTE, Scene};
 
 const ROUNDS_IN_MEMORY: u64 = 600;

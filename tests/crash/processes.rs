@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use cdc_to_s3::lake::store::{DirStore, ObjectStore};
 
-use crate::simulator::random::Random;
 use crate::support::lake::{self, Key, Row};
 use crate::support::process::{Home, rows};
+use crate::support::random::Random;
 
 const ROUNDS: usize = 60;
 

@@ -25,6 +25,7 @@ use tempfile::TempDir;
 
 use super::forge::{Entry, archive};
 use crate::support::lab::{self, FULL_LOAD, Lab, STATE};
+use crate::support::random::Random;
 
 /// The longest that one reading may take, on a slow and busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -32,19 +33,12 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// The bytes that mean something to one of the formats.
 const TELLING: [u8; 16] = *b"\"\n\r,;\t\0\xFF\xFE\x80PK\x7F01{";
 
-/// Numbers that follow from a seed (splitmix64).
-struct Chance(u64);
+/// Mutations that follow from a seed.
+struct Chance(Random);
 
 impl Chance {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        mixed ^ (mixed >> 31)
-    }
-
     fn below(&mut self, bound: usize) -> usize {
-        usize::try_from(self.next() % bound.max(1) as u64).unwrap()
+        self.0.below(bound.max(1))
     }
 
     /// Some bytes in a row.
@@ -87,7 +81,7 @@ fn fuzz(usual: u64, corpus: Vec<Vec<u8>>, read: impl Fn(Vec<u8>) + Send + 'stati
     let (sender, done) = mpsc::channel();
     thread::spawn(move || {
         for seed in 0..iterations(usual) {
-            let bytes = Chance(seed).mutated(&corpus);
+            let bytes = Chance(Random::new(seed)).mutated(&corpus);
             let outcome = catch_unwind(AssertUnwindSafe(|| read(bytes)));
             if sender.send((seed, outcome.is_ok())).is_err() {
                 return; // the test has failed already

@@ -21,7 +21,7 @@ use cdc_to_s3::table::TableName;
 use self::runner::{Event, Outcome, Standing, Unfolding};
 use self::store::{Answer, Call, Objects, perform};
 use crate::simulator::number;
-use crate::simulator::random::Random;
+use crate::support::random::Random;
 
 /// An event, the same delivered again when the source has moved on, and two later ones.
 const FIRST: Event = Event { minute: 1, version: 1 };

@@ -2,8 +2,8 @@
 
 use cdc_to_s3::table::{OnDuplicateKey, TableSpec, UpdateDetection};
 
-use super::random::Random;
 use crate::support::lake::{self, Row};
+use crate::support::random::Random;
 
 const DATE_FIELD: &str = "changed";
 

@@ -4,7 +4,6 @@
 
 mod history;
 mod model;
-pub(crate) mod random;
 mod world;
 
 use std::future::Future;
@@ -13,8 +12,8 @@ use futures_util::StreamExt;
 use futures_util::stream;
 
 use self::history::History;
-use self::random::Random;
 use self::world::World;
+use crate::support::random::Random;
 
 /// How many histories `cargo test` lives through.
 const SEEDS: u64 = 1000;

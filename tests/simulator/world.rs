@@ -17,9 +17,9 @@ use tempfile::TempDir;
 
 use super::history::Version;
 use super::model::{self, Changes, Snapshot};
-use super::random::Random;
 use crate::support::faults::{Fault, FaultyStore, Gate, Moment, Operation};
 use crate::support::lake::{self, LogObject, Row};
+use crate::support::random::Random;
 
 /// More calls than a run makes.
 const CALLS: usize = 24;

@@ -8,6 +8,7 @@ pub(crate) mod lab;
 pub(crate) mod lake;
 pub(crate) mod process;
 pub(crate) mod proxy;
+pub(crate) mod random;
 pub(crate) mod runtime_api;
 pub(crate) mod scene;
 pub(crate) mod script;

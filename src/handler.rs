@@ -20,6 +20,9 @@ const MARGIN_FRACTION: u32 = 20;
 const MARGIN_LEAST: Duration = Duration::from_millis(500);
 const MARGIN_MOST: Duration = Duration::from_secs(10);
 
+/// No invocation is handled so long after its end.
+const LONG_AGO: Duration = Duration::from_secs(24 * 3600);
+
 /// Handles the invocations of one container.
 pub struct Handler {
     clients: Clients,
@@ -47,8 +50,7 @@ impl Handler {
     /// [`Failure`], which becomes Lambda's error type (the [`Kind`]) and message (the whole chain of causes).
     pub async fn handle(&self, event: LambdaEvent<Value>) -> Result<Report, Failure> {
         let now = wall_clock();
-        let left = event.context.deadline().duration_since(SystemTime::from(now)).unwrap_or(Duration::ZERO);
-        let deadline = Deadline::within(left.saturating_sub(margin(left)));
+        let deadline = deadline(event.context.deadline(), now.into());
         let request = Request::from_event(event.payload, &event.context.request_id, now, deadline);
         let report = match request {
             Ok(request) => Box::pin(self.run(&request)).await,
@@ -104,6 +106,18 @@ fn log_run(report: &Report) {
     );
 }
 
+/// The invocation's end, less a margin. `cargo lambda watch` announces the number 600,000 where a time belongs, which would
+/// be ten minutes into 1970: a time that long ago is none.
+fn deadline(end: SystemTime, now: SystemTime) -> Deadline {
+    match now.duration_since(end) {
+        Ok(past) if past > LONG_AGO => Deadline::NONE,
+        _ => {
+            let left = end.duration_since(now).unwrap_or(Duration::ZERO);
+            Deadline::within(left.saturating_sub(margin(left)))
+        }
+    }
+}
+
 fn margin(left: Duration) -> Duration {
     (left / MARGIN_FRACTION).clamp(MARGIN_LEAST, MARGIN_MOST)
 }
@@ -151,5 +165,19 @@ fn described(error: &Error) -> String {
 impl From<Failure> for Diagnostic {
     fn from(failure: Failure) -> Self {
         Self { error_type: failure.kind().name().to_owned(), error_message: failure.message() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_end_in_1970_is_no_deadline_and_one_that_has_just_passed_is() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
+        assert_eq!(deadline(SystemTime::UNIX_EPOCH + Duration::from_secs(600), now).remaining(), None);
+        assert_eq!(deadline(now - Duration::from_secs(1), now).remaining(), Some(Duration::ZERO));
+        let left = deadline(now + Duration::from_secs(100), now).remaining().unwrap();
+        assert!(left > Duration::from_secs(90) && left <= Duration::from_secs(95), "{left:?}");
     }
 }

@@ -46,7 +46,7 @@ async fn attempts(run: &Run<'_>, spec: &TableSpec, state: Result<StateVersion>) 
     for _ in 0..ENTRIES {
         match enter(run, spec, &log, &state).await? {
             Ended::Reported(report) => return Ok(*report),
-            Ended::RaceLost => state = log.read_state().await?,
+            Ended::RaceLost => state = run.state(spec).await?,
         }
     }
     let mut report = TableReport::new(spec.name.as_str(), TableStatus::Busy);
@@ -59,14 +59,14 @@ async fn enter(run: &Run<'_>, spec: &TableSpec, log: &TableLog<'_>, state: &Stat
         return Ok(unchanged(spec, state));
     }
     run.require_time(STORE_TIME)?;
-    let claim = match entry(run, log, state).await? {
+    let claim = match run.within_deadline(entry(run, log, state)).await? {
         Entry::Busy(claim) => {
             return Ok(busy(spec, &format!("run {} holds the table until {}", claim.owner, claim.expires)));
         }
         Entry::Resume(claim) => Some(claim),
         Entry::Free => None,
     };
-    let outline = BaseOutline::read(run.store, &spec.name).await?;
+    let outline = run.within_deadline(BaseOutline::read(run.store, &spec.name)).await?;
     if claim.as_ref().is_some_and(|claim| !log.still_ours(claim, &outline)) {
         return Ok(busy(spec, "another run has overtaken this one"));
     }
@@ -119,7 +119,7 @@ async fn compare_with_base(
 ) -> Result<Comparison> {
     let position = stamp.position.as_ref().unwrap_or(&run.position);
     let archive = run.snapshot(position).await?;
-    let base = Base::fetch(run.store, &spec.name, outline, &run.workspace).await?;
+    let base = run.within_deadline(Base::fetch(run.store, &spec.name, outline, &run.workspace)).await?;
     let (deadline, progress) = (run.request.deadline, run.progress.rows(spec.name.as_str()));
     let job = Job {
         spec: spec.clone(),

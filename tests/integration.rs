@@ -7,6 +7,7 @@ mod events;
 mod golden;
 mod handler;
 mod kaggle;
+mod networks;
 mod simulator;
 mod store;
 mod support;

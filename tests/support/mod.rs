@@ -11,3 +11,4 @@ pub(crate) mod proxy;
 pub(crate) mod runtime_api;
 pub(crate) mod scene;
 pub(crate) mod script;
+pub(crate) mod wire;

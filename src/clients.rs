@@ -9,7 +9,9 @@ use tokio::sync::{Mutex, OnceCell};
 
 use crate::config::{Config, ConfigSource, ConfigText, Environment, S3Settings, SourceConfig};
 use crate::error::Result;
-use crate::lake::store::{DirStore, LakeUrl, ObjectStore, S3ClientOptions, S3Options, S3Store, read_all, s3_client};
+use crate::lake::store::{
+    DirStore, LakeUrl, ObjectStore, S3ClientOptions, S3Options, S3Store, S3Timing, read_all, s3_client,
+};
 use crate::secrets::{self, CredentialCache};
 use crate::source::Source;
 use crate::source::kaggle::{Kaggle, Settings};
@@ -17,9 +19,21 @@ use crate::source::kaggle::{Kaggle, Settings};
 /// The greatest size of a configuration in S3, in bytes.
 const CONFIG_LIMIT: u64 = 1024 * 1024;
 
+/// Time-outs and retries of all clients. The defaults are meant for production; tests shorten them.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Timing {
+    /// For the lake, and a configuration, in S3.
+    pub s3: S3Timing,
+    /// For Secrets Manager.
+    pub secrets: secrets::Timing,
+    /// For Kaggle's API and storage.
+    pub kaggle: Settings,
+}
+
 /// The clients of a process.
 pub struct Clients {
     environment: Environment,
+    timing: Timing,
     sdk: Arc<OnceCell<SdkConfig>>,
     credentials: Arc<CredentialCache>,
     s3: Mutex<Vec<(S3ClientOptions, aws_sdk_s3::Client)>>,
@@ -30,12 +44,17 @@ impl Clients {
     /// For a process with this environment, whose user's home folder is `home`. Nothing is connected to yet. The AWS SDK
     /// looks for its settings where it always does: the process's environment, profiles, the instance.
     pub fn new(environment: Environment, home: Option<PathBuf>) -> Self {
-        Self::made(environment, home, OnceCell::new())
+        Self::made(environment, home, OnceCell::new(), Timing::default())
     }
 
     /// As [`Self::new`], with settings of the AWS SDK that are known already.
     pub fn with_sdk(environment: Environment, home: Option<PathBuf>, sdk: SdkConfig) -> Self {
-        Self::made(environment, home, OnceCell::new_with(Some(sdk)))
+        Self::with_timing(environment, home, sdk, Timing::default())
+    }
+
+    /// As [`Self::with_sdk`], with other time-outs and retries.
+    pub fn with_timing(environment: Environment, home: Option<PathBuf>, sdk: SdkConfig, timing: Timing) -> Self {
+        Self::made(environment, home, OnceCell::new_with(Some(sdk)), timing)
     }
 
     /// The environment of the process.
@@ -46,7 +65,7 @@ impl Clients {
     /// Reads the text of a configuration.
     pub async fn config_text(&self, source: &ConfigSource) -> Result<ConfigText> {
         let fetch = |bucket: String, key: String| async move {
-            let client = self.s3_client(S3ClientOptions::default()).await;
+            let client = self.s3_client(S3ClientOptions { timing: self.timing.s3, ..S3ClientOptions::default() }).await;
             let store = S3Store::new(client, S3Options::new(bucket, ""));
             Ok(read_all(&store, &key, CONFIG_LIMIT).await?.map(|(bytes, _)| bytes.to_vec()))
         };
@@ -59,7 +78,9 @@ impl Clients {
         match &config.lake {
             LakeUrl::Dir(path) => Arc::new(DirStore::new(path)),
             LakeUrl::S3 { bucket, prefix } => {
-                let client = self.s3_client(S3ClientOptions { region, endpoint: endpoint_url, path_style }).await;
+                let timing = self.timing.s3;
+                let options = S3ClientOptions { region, endpoint: endpoint_url, path_style, timing };
+                let client = self.s3_client(options).await;
                 Arc::new(S3Store::new(client, S3Options { kms_key_id, ..S3Options::new(bucket, prefix) }))
             }
         }
@@ -73,7 +94,7 @@ impl Clients {
             Some(client) => Arc::clone(client),
             None => {
                 let client =
-                    Arc::new(Kaggle::new(endpoint.as_str(), Arc::clone(&self.credentials), Settings::default())?);
+                    Arc::new(Kaggle::new(endpoint.as_str(), Arc::clone(&self.credentials), self.timing.kaggle)?);
                 clients.insert(endpoint.to_string(), Arc::clone(&client));
                 client
             }
@@ -81,15 +102,15 @@ impl Clients {
         Ok(Source::Kaggle { client, dataset: dataset.clone(), limits: config.limits })
     }
 
-    fn made(environment: Environment, home: Option<PathBuf>, sdk: OnceCell<SdkConfig>) -> Self {
+    fn made(environment: Environment, home: Option<PathBuf>, sdk: OnceCell<SdkConfig>, timing: Timing) -> Self {
         let sdk = Arc::new(sdk);
         let shared = Arc::clone(&sdk);
         let secrets_manager = move || -> futures_util::future::BoxFuture<'static, _> {
             let sdk = Arc::clone(&shared);
-            Box::pin(async move { secrets::client(sdk_config(&sdk).await) })
+            Box::pin(async move { secrets::client(sdk_config(&sdk).await, &timing.secrets) })
         };
         let credentials = Arc::new(CredentialCache::new(environment.clone(), home, secrets_manager));
-        Self { environment, sdk, credentials, s3: Mutex::default(), kaggle: Mutex::default() }
+        Self { environment, timing, sdk, credentials, s3: Mutex::default(), kaggle: Mutex::default() }
     }
 
     async fn s3_client(&self, options: S3ClientOptions) -> aws_sdk_s3::Client {

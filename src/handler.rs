@@ -67,7 +67,7 @@ impl Handler {
             Some(source) => source.clone(),
             None => ConfigSource::choose(None, self.clients.environment())?,
         };
-        let text = self.clients.config_text(&source).await?;
+        let text = pipeline::within(request.deadline, Box::pin(self.clients.config_text(&source))).await?;
         let config = Config::from_json(&text, self.clients.environment(), &Overrides::default())?;
         let store = self.clients.store(&config).await;
         let source = self.clients.source(&config).await?;

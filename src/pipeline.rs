@@ -26,12 +26,17 @@ use crate::source::Source;
 use crate::source::archive::Archive;
 use crate::table::TableSpec;
 use crate::telemetry;
-use crate::trigger::Request;
+use crate::trigger::{Deadline, Request};
 use crate::workspace::Workspace;
 
 /// How long a claim holds beside the time of the upload. It is made when all is ready to be stored, so that a run that
 /// dies keeps others waiting for no longer than this.
 const CLAIM_TIME: Duration = Duration::from_secs(120);
+
+/// Keeping the report may take so long, at the most: nothing depends on it. It is tried also when the time is up, for so
+/// much of the shell's margin.
+const REPORT_TIME: Duration = Duration::from_secs(5);
+const LATE_REPORT_TIME: Duration = Duration::from_millis(250);
 
 /// Told how a run gets on.
 pub trait Progress: Send + Sync {
@@ -144,10 +149,7 @@ impl Run<'_> {
 
     /// Breaks off at the deadline. What was begun is completed, or undone, by the next run.
     async fn within_deadline<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
-        match self.request.deadline.remaining() {
-            None => work.await,
-            Some(left) => tokio::time::timeout(left, work).await.map_err(|_| out_of_time())?,
-        }
+        within(self.request.deadline, work).await
     }
 
     /// Keeps the report of a run that wrote something. The data are safe already, so a fault here is only a warning.
@@ -155,7 +157,9 @@ impl Run<'_> {
         if !report.published() {
             return;
         }
-        if let Err(error) = self.write_report(report).await {
+        let left = self.request.deadline.remaining().unwrap_or(REPORT_TIME);
+        let deadline = Deadline::within(left.clamp(LATE_REPORT_TIME, REPORT_TIME));
+        if let Err(error) = within(deadline, self.write_report(report)).await {
             tracing::warn!(error = %error.chain(), "the run's report could not be kept in the lake");
         }
     }
@@ -170,6 +174,14 @@ impl Run<'_> {
             run_at = run_at.next();
         }
         Ok(())
+    }
+}
+
+/// Does `work`, or breaks it off at the deadline: code `OutOfTime`.
+pub(crate) async fn within<T>(deadline: Deadline, work: impl Future<Output = Result<T>>) -> Result<T> {
+    match deadline.remaining() {
+        None => work.await,
+        Some(left) => tokio::time::timeout(left, work).await.unwrap_or_else(|_| Err(out_of_time())),
     }
 }
 

@@ -8,6 +8,7 @@ mod golden;
 mod handler;
 mod hostile;
 mod kaggle;
+mod networks;
 mod properties;
 mod protocol;
 mod races;

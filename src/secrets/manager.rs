@@ -8,6 +8,7 @@ use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_sdk_secretsmanager::Client;
 use aws_sdk_secretsmanager::config::Builder;
+use aws_sdk_secretsmanager::config::retry::RetryPartition;
 use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_secretsmanager::operation::get_secret_value::{GetSecretValueError, GetSecretValueOutput};
 
@@ -15,13 +16,32 @@ use super::KaggleCredentials;
 use super::format::{malformed, parse};
 use crate::error::{Error, Result};
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
-const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
-/// All attempts together, with the waits between them.
-const OPERATION_TIMEOUT: Duration = Duration::from_secs(20);
-const ATTEMPTS: u32 = 4;
-/// The longest wait before the second attempt; it doubles with each further one.
-const INITIAL_BACKOFF: Duration = Duration::from_millis(200);
+/// Time-outs and retries. The defaults are meant for production; tests shorten them.
+#[derive(Clone, Copy, Debug)]
+pub struct Timing {
+    /// Longest time to establish a connection.
+    pub connect_timeout: Duration,
+    /// Longest time of one attempt, answer included.
+    pub attempt_timeout: Duration,
+    /// All attempts together, with the waits between them.
+    pub operation_timeout: Duration,
+    /// How often the secret is asked for in all.
+    pub attempts: u32,
+    /// The longest wait before the second attempt; it doubles with each further one.
+    pub backoff: Duration,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self {
+            connect_timeout: Duration::from_secs(3),
+            attempt_timeout: Duration::from_secs(5),
+            operation_timeout: Duration::from_secs(20),
+            attempts: 4,
+            backoff: Duration::from_millis(200),
+        }
+    }
+}
 
 /// Codes of answers that no repetition changes: a permission, or a signature with the wrong or an old key.
 const DENIED: [&str; 9] = [
@@ -36,16 +56,19 @@ const DENIED: [&str; 9] = [
     "UnrecognizedClientException",
 ];
 
-/// A client with the settings of `sdk`, and with time-outs and retries that end well before a run's deadline.
-pub fn client(sdk: &SdkConfig) -> Client {
+/// A client with the settings of `sdk`, and with time-outs and retries that end well before a run's deadline. Its quota
+/// of retries is its own: by default the SDK lets all clients of a region share one.
+pub fn client(sdk: &SdkConfig, timing: &Timing) -> Client {
     let time_outs = TimeoutConfig::builder()
-        .connect_timeout(CONNECT_TIMEOUT)
-        .operation_attempt_timeout(ATTEMPT_TIMEOUT)
-        .operation_timeout(OPERATION_TIMEOUT)
+        .connect_timeout(timing.connect_timeout)
+        .operation_attempt_timeout(timing.attempt_timeout)
+        .operation_timeout(timing.operation_timeout)
         .build();
+    let retries = RetryConfig::standard().with_max_attempts(timing.attempts).with_initial_backoff(timing.backoff);
     let config = Builder::from(sdk)
         .timeout_config(time_outs)
-        .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS).with_initial_backoff(INITIAL_BACKOFF))
+        .retry_config(retries)
+        .retry_partition(RetryPartition::custom("secrets").build())
         // An answer of a few hundred bytes cannot stall for longer than the attempt's time-out allows.
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
     Client::from_conf(config.build())

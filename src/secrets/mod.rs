@@ -19,7 +19,7 @@ use aws_sdk_secretsmanager::Client;
 use futures_util::future::BoxFuture;
 use tokio::sync::Mutex;
 
-pub use self::manager::client;
+pub use self::manager::{Timing, client};
 use crate::config::{Environment, KAGGLE_SECRET_ID};
 use crate::error::Result;
 

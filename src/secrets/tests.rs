@@ -156,7 +156,7 @@ fn cache_of(endpoint: String, keys: Option<Credentials>) -> CredentialCache {
             .region(Region::new("us-east-1"))
             .endpoint_url(&endpoint);
         sdk.set_credentials_provider(keys.clone().map(SharedCredentialsProvider::new));
-        async move { client(&sdk.build()) }.boxed()
+        async move { client(&sdk.build(), &Timing::default()) }.boxed()
     })
 }
 

@@ -12,3 +12,4 @@ pub(crate) mod random;
 pub(crate) mod runtime_api;
 pub(crate) mod scene;
 pub(crate) mod script;
+pub(crate) mod wire;

@@ -27,7 +27,7 @@ use futures_util::stream::BoxStream;
 
 pub use self::dir::DirStore;
 pub use self::memory::MemoryStore;
-pub use self::s3::{S3ClientOptions, S3Options, S3Store, s3_client};
+pub use self::s3::{S3ClientOptions, S3Options, S3Store, S3Timing, s3_client};
 pub use self::url::LakeUrl;
 use crate::error::{Error, Result};
 

@@ -20,7 +20,7 @@ use aws_sdk_s3::operation::put_object::builders::PutObjectFluentBuilder;
 use aws_sdk_s3::types::{ChecksumAlgorithm, ServerSideEncryption};
 
 use self::client::attempt_timeout;
-pub use self::client::{S3ClientOptions, s3_client};
+pub use self::client::{S3ClientOptions, S3Timing, s3_client};
 use self::fault::{Meaning, Request, explain, meaning};
 use super::key::{check_key, folder_of};
 use super::{ByteRange, Condition, ETag, Listed, Object, ObjectStore, Payload, Put};
@@ -96,7 +96,7 @@ impl S3Store {
         };
         let body = upload::body(payload, 0..payload.len()).await?;
         let put = put.checksum_algorithm(ChecksumAlgorithm::Crc64Nvme).body(body);
-        let sent = put.customize().config_override(attempt_timeout(payload.len())).send().await;
+        let sent = put.customize().config_override(attempt_timeout(&self.client, payload.len())).send().await;
         let request = self.request("write", "s3:PutObject", key);
         match sent {
             Ok(answer) => written(&request, answer.e_tag),

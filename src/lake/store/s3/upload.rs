@@ -92,7 +92,10 @@ impl Upload<'_> {
         let len = range.end - range.start;
         let part = self.store.client.upload_part().bucket(&self.store.options.bucket).key(self.key);
         let part = part.upload_id(&self.id).part_number(number).checksum_algorithm(ChecksumAlgorithm::Crc64Nvme);
-        let part = part.body(body(payload, range).await?).customize().config_override(attempt_timeout(len));
+        let part = part
+            .body(body(payload, range).await?)
+            .customize()
+            .config_override(attempt_timeout(&self.store.client, len));
         let request = self.store.request("write", "s3:PutObject", self.key);
         let answer = part.send().await.map_err(|error| explain(&request, error))?;
         let etag = answer.e_tag.ok_or_else(|| no_tag(&request))?;
@@ -110,7 +113,7 @@ impl Upload<'_> {
             Condition::Matches(tag) => complete.if_match(&tag.0),
         };
         let request = self.store.request("write", "s3:PutObject", self.key);
-        match complete.customize().config_override(attempt_timeout(len)).send().await {
+        match complete.customize().config_override(attempt_timeout(&self.store.client, len)).send().await {
             Ok(answer) => written(&request, answer.e_tag),
             Err(error) => refused(&request, condition, error),
         }

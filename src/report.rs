@@ -126,6 +126,8 @@ pub struct TableReport {
     pub silent_changes: u64,
     /// Rows dropped by `on_duplicate_key`.
     pub dropped_rows: u64,
+    /// The fingerprint of the snapshot, which the previous rows and the changes were proven to give.
+    pub row_set_hash: Option<String>,
     /// The CDC object written.
     pub cdc_key: Option<String>,
     /// The full load written.
@@ -152,6 +154,7 @@ impl TableReport {
             deleted: 0,
             silent_changes: 0,
             dropped_rows: 0,
+            row_set_hash: None,
             cdc_key: None,
             full_load_key: None,
             schema_changes: Vec::new(),

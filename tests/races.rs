@@ -21,7 +21,7 @@ use crate::support::scene::{MINUTE, Scene};
 
 const ROUNDS_IN_MEMORY: u64 = 600;
 const ROUNDS_ON_S3: u64 = 24;
-const ROUNDS_OF_PROCESSES: usize = 60;
+const ROUNDS_OF_PROCESSES: usize = 200;
 const PROCESSES: i64 = 4;
 
 /// A store whose calls take a random time on the way there and back.

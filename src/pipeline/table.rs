@@ -161,6 +161,7 @@ fn summary(spec: &TableSpec, found: &Comparison, stamp: &Stamp) -> TableReport {
         deleted: counts.deleted,
         silent_changes: counts.silent,
         dropped_rows: counts.dropped,
+        row_set_hash: Some(found.set_hash.to_hex()),
         schema_changes: found.schema_changes.clone(),
         warnings: found.warnings.clone(),
         ..TableReport::new(spec.name.as_str(), if changed { TableStatus::Changed } else { TableStatus::Unchanged })
@@ -176,8 +177,9 @@ fn completed(key: &str, footer: &Footer) -> String {
 }
 
 fn unchanged(spec: &TableSpec, state: &StateVersion) -> TableReport {
-    let rows = state.state.head.as_ref().map_or(0, |head| head.rows);
-    TableReport { rows, ..TableReport::new(spec.name.as_str(), TableStatus::Unchanged) }
+    let head = state.state.head.as_ref();
+    let (rows, row_set_hash) = (head.map_or(0, |head| head.rows), head.map(|head| head.row_set_hash.clone()));
+    TableReport { rows, row_set_hash, ..TableReport::new(spec.name.as_str(), TableStatus::Unchanged) }
 }
 
 fn busy(spec: &TableSpec, why: &str) -> TableReport {

@@ -3,6 +3,7 @@
 mod cost;
 mod events;
 mod failures;
+mod races;
 mod report;
 mod runtime;
 mod secret;

@@ -48,6 +48,7 @@ const COUNTS_AND_LISTS: [&str; 9] = [
 fn table_shape(cdc_key: &str, full_load_key: &str, error: &str) -> Vec<String> {
     let mut fields: Vec<String> = COUNTS_AND_LISTS.map(str::to_owned).to_vec();
     fields.extend([format!("cdc_key: {cdc_key}"), format!("full_load_key: {full_load_key}")]);
+    fields.push(format!("row_set_hash: {}", if error == "null" { "text" } else { "null" }));
     fields.extend([format!("error: {error}"), "updated: count".to_owned(), "warnings: list".to_owned()]);
     fields.sort();
     fields

@@ -21,11 +21,13 @@ import pyarrow.parquet
 from botocore.exceptions import ClientError
 
 import stack as local
+from killer import PowerCut, proxy
 from stack import Stack
 
 MOMENTS = {version: f"2026-11-20T{9 + version:02}:00:00Z" for version in range(1, 5)}
 EXPECTED = {int(version): tables for version, tables in json.loads((local.SAMPLE / "expected.json").read_text()).items()}
 BROKEN = 4
+OPS = {"I": "inserted", "U": "updated", "D": "deleted"}
 COUNTS = ("rows", "inserted", "updated", "deleted", "silent_changes")
 
 
@@ -201,6 +203,67 @@ class Deployed(unittest.TestCase):
         with tempfile.TemporaryDirectory() as home:
             environment = {**self.aws.environment(), "HOME": home}
             return subprocess.run(command, cwd=home, env=environment, check=False).returncode
+
+
+class Killed(unittest.TestCase):
+    """The program against S3, killed at each of its writes in turn, before and after the write took effect."""
+
+    TABLE = "clientes"
+    WRITES = 5  # claim, changes, full load, commit, report
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        cls.programs = local.build()
+        servers = ExitStack()
+        cls.addClassCleanup(servers.close)
+        cls.aws = servers.enter_context(local.emulation())
+        cls.aws.client("s3").create_bucket(Bucket="killed")
+
+    def test_whatever_write_a_run_is_killed_at_each_change_is_published_once(self) -> None:
+        for number in range(1, self.WRITES + 1):
+            for after in (False, True):
+                with self.subTest(write=number, after=after):
+                    self.kill_and_complete(f"s3://killed/{number}-{after}", PowerCut(number=number, after=after))
+
+    def test_the_writes_are_all_of_them(self) -> None:
+        cut = PowerCut(number=self.WRITES + 1)
+        self.assertEqual(self.program("run", "s3://killed/all", 1), 0)
+        with proxy(self.aws.endpoint, cut) as storage:
+            self.assertEqual(self.program("run", "s3://killed/all", 2, storage=storage), 0)
+        self.assertFalse(cut.struck.is_set())
+
+    def kill_and_complete(self, lake: str, cut: PowerCut) -> None:
+        self.assertEqual(self.program("run", lake, 1), 0)
+        with proxy(self.aws.endpoint, cut) as storage:
+            self.assertEqual(self.program("run", lake, 2, storage=storage, cut=cut), -9)
+        self.assertTrue(cut.struck.is_set())
+        self.assertEqual(self.program("run", lake, 2), 0)
+        self.assertEqual(self.program("verify", lake), 0)
+        prefix = lake.removeprefix("s3://killed/")
+        listed = self.aws.client("s3").list_objects_v2(Bucket="killed", Prefix=f"{prefix}/cdc/{self.TABLE}/")["Contents"]
+        tables = [self.read(item["Key"]) for item in listed]
+        ops = [collections.Counter(table["op"].to_pylist()) for table in tables if table.num_rows]
+        expected = EXPECTED[2][self.TABLE]
+        self.assertEqual(ops, [{"I": EXPECTED[1][self.TABLE]["rows"]}, {op: expected[count] for op, count in OPS.items()}])
+
+    def read(self, key: str) -> pyarrow.Table:
+        body = self.aws.client("s3").get_object(Bucket="killed", Key=key)["Body"]
+        return pyarrow.parquet.read_table(io.BytesIO(body.read()))
+
+    def program(self, command: str, lake: str, version: int = 0, storage: str = "", cut: PowerCut | None = None) -> int:
+        """The exit code of the program; a version is taken from the sample's folder, as an event of its own."""
+        arguments = [command, "--config", str(local.SAMPLE / "config.json"), "--lake", lake, "--table", self.TABLE]
+        if version:
+            arguments += ["--skip-download", str(local.SAMPLE / f"v{version}"), "--run-at", MOMENTS[version]]
+        with tempfile.TemporaryDirectory() as home:
+            environment = {**self.aws.environment(), "HOME": home, "TMPDIR": home}
+            if storage:
+                environment["AWS_ENDPOINT_URL"] = storage
+            quiet = subprocess.DEVNULL
+            with subprocess.Popen([str(self.programs.binary), *arguments], cwd=home, env=environment, stdout=quiet) as process:
+                if cut:
+                    cut.victim = process
+                return process.wait()
 
 
 def add_versions(folder: Path) -> None:

@@ -1,4 +1,5 @@
-"""A power cut at a chosen moment: a proxy in front of S3 that kills the program instead of passing one write on."""
+"""A power cut at a chosen moment: a proxy in front of S3 that kills the program instead of passing one write on, or instead
+of passing its answer back."""
 
 from __future__ import annotations
 
@@ -14,19 +15,27 @@ HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding"}
 
 
 class PowerCut:
-    """Kills its victim when the first object whose key ends in `suffix` is about to be written."""
+    """Kills its victim at one write: the first whose key ends in `suffix`, or the write of that number from 1. Before S3 has
+    seen it; or `after` it took effect, so that the answer is lost."""
 
-    def __init__(self, suffix: str) -> None:
-        self.suffix = suffix
+    def __init__(self, suffix: str = "", number: int = 1, after: bool = False) -> None:
+        self.suffix, self.left, self.after = suffix, number, after
         self.victim: subprocess.Popen | None = None
         self.struck = threading.Event()
+        self.lock = threading.Lock()
 
-    def strikes(self, method: str, path: str) -> bool:
-        if method != "PUT" or not urllib.parse.urlsplit(path).path.endswith(self.suffix) or self.victim is None:
+    def is_due(self, method: str, path: str) -> bool:
+        """Whether this request is the one."""
+        if method != "PUT" or not urllib.parse.urlsplit(path).path.endswith(self.suffix):
             return False
+        with self.lock:
+            self.left -= 1
+            return self.left == 0
+
+    def strike(self) -> None:
         self.struck.set()
-        self.victim.kill()
-        return True
+        if self.victim is not None:
+            self.victim.kill()
 
 
 @contextmanager
@@ -38,14 +47,17 @@ def proxy(upstream: str, cut: PowerCut) -> Iterator[str]:
         protocol_version = "HTTP/1.1"
 
         def pass_on(self) -> None:
-            if cut.strikes(self.command, self.path):
-                self.close_connection = True
-                return
+            due = cut.is_due(self.command, self.path)
+            if due and not cut.after:
+                return self.die()
             body = self.rfile.read(int(self.headers.get("content-length", 0)))
             connection = http.client.HTTPConnection(place, timeout=30)
             connection.request(self.command, self.path, body, dict(self.headers.items()))
             answer = connection.getresponse()
             content = answer.read()
+            connection.close()
+            if due:
+                return self.die()
             self.send_response(answer.status)
             for name, value in answer.getheaders():
                 if name.lower() not in HOP_BY_HOP | {"content-length"}:
@@ -53,7 +65,10 @@ def proxy(upstream: str, cut: PowerCut) -> Iterator[str]:
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
             self.wfile.write(content)
-            connection.close()
+
+        def die(self) -> None:
+            cut.strike()
+            self.close_connection = True
 
         do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = pass_on
 

@@ -43,6 +43,7 @@ async fn a_crash_at_any_call_loses_and_repeats_nothing() {
             }
         }
     }
+    eprintln!("{} points", points.len());
     all(points, 600).await;
 }
 
@@ -89,6 +90,7 @@ async fn a_fault_at_any_single_call_ends_well_or_cleanly() {
             }
         }
     }
+    eprintln!("{} points", points.len());
     all(points, 300).await;
 }
 
@@ -117,6 +119,7 @@ async fn a_run_that_sleeps_at_any_write_and_wakes_after_others_does_no_harm() {
             }
         }
     }
+    eprintln!("{} points", points.len());
     all(points, 60).await;
 }
 

@@ -4,6 +4,7 @@ mod ahead;
 pub mod archive;
 mod inflate;
 pub mod kaggle;
+pub mod sqlserver;
 
 use std::path::Path;
 use std::sync::Arc;

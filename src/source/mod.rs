@@ -1,4 +1,4 @@
-//! Sources: where a snapshot comes from. They are a closed set, and all end in the same value, an [`Archive`].
+//! Sources: where a snapshot, or a database's own changes, come from. They are a closed set.
 
 mod ahead;
 pub mod archive;
@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use self::archive::Archive;
 use self::kaggle::{Dataset, Kaggle};
+use self::sqlserver::SqlServer;
 pub use crate::config::Limits;
 use crate::error::{Error, Result};
 use crate::position::Position;
@@ -20,7 +21,7 @@ use crate::workspace::Workspace;
 /// Receives the bytes so far and, where it is known, their number in all.
 pub type DownloadProgress<'a> = &'a (dyn Fn(u64, Option<u64>) + Send + Sync);
 
-/// A source of snapshots.
+/// A source.
 #[derive(Clone, Debug)]
 pub enum Source {
     /// A dataset of Kaggle.
@@ -41,6 +42,8 @@ pub enum Source {
         /// Their digest.
         position: Position,
     },
+    /// A database whose own change data capture is read.
+    SqlServer(SqlServer),
 }
 
 impl Source {
@@ -51,29 +54,35 @@ impl Source {
         Ok(Self::Local { name: path.display().to_string(), archive, position })
     }
 
-    /// `kaggle` or `local`.
+    /// `kaggle`, `local` or `sqlserver`.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Kaggle { .. } => "kaggle",
             Self::Local { .. } => "local",
+            Self::SqlServer(_) => "sqlserver",
         }
     }
 
-    /// The dataset, or where the files are.
+    /// The dataset, where the files are, or the database.
     pub fn name(&self) -> String {
         match self {
             Self::Kaggle { dataset, .. } => dataset.to_string(),
             Self::Local { name, .. } => name.clone(),
+            Self::SqlServer(source) => source.database.clone(),
         }
     }
 
-    /// The newest position. Costs one API call.
+    /// The newest position. Costs one call.
+    ///
+    /// # Errors
+    /// `NothingCaptured` (kind `Transient`) for a database whose capture job has never run.
     pub async fn position(&self, deadline: Deadline) -> Result<Position> {
         match self {
             Self::Kaggle { client, dataset, .. } => {
                 Ok(Position::Version(client.current_version(dataset, deadline).await?))
             }
             Self::Local { position, .. } => Ok(position.clone()),
+            Self::SqlServer(source) => source.position().await,
         }
     }
 

@@ -35,6 +35,10 @@ pub struct Instance {
     pub created: NaiveDateTime,
     /// The object id of the source table.
     pub source_object_id: i32,
+    /// The schema of the source table.
+    pub schema: String,
+    /// The name of the source table.
+    pub table: String,
 }
 
 /// A captured column.

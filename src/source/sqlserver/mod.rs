@@ -1,5 +1,8 @@
 //! SQL Server: the changes that its own change data capture has recorded.
 
+pub(crate) mod columns;
+pub(crate) mod faults;
+pub(crate) mod instances;
 mod server;
 mod tracked;
 

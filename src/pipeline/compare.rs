@@ -148,6 +148,7 @@ fn comparison(
         silent_changes: counts.silent,
         row_set_hash: set_hash.to_hex(),
         schema: schema.clone(),
+        captured: None,
     };
     let (full, changes) = (footer(FileKind::FullLoad), footer(FileKind::Cdc));
     let (full_load, cdc) = output.finish(&full, &changes)?;

@@ -108,13 +108,13 @@ impl Output {
 }
 
 /// A Parquet file under construction on a thread of its own.
-struct Encoder {
+pub(super) struct Encoder {
     batches: Option<SyncSender<RecordBatch>>,
     thread: Option<JoinHandle<Result<ParquetWriter>>>,
 }
 
 impl Encoder {
-    fn start(path: PathBuf, schema: SchemaRef) -> Result<Self> {
+    pub(super) fn start(path: PathBuf, schema: SchemaRef) -> Result<Self> {
         let mut writer = ParquetWriter::create(path, schema)?;
         let (batches, received) = sync_channel::<RecordBatch>(WAITING);
         let encode = move || {
@@ -126,7 +126,7 @@ impl Encoder {
     }
 
     /// Hands rows over; the error is that of the thread, should it have stopped.
-    fn write(&mut self, batch: RecordBatch) -> Result<()> {
+    pub(super) fn write(&mut self, batch: RecordBatch) -> Result<()> {
         if self.batches.as_ref().is_some_and(|batches| batches.send(batch).is_ok()) {
             return Ok(());
         }
@@ -142,7 +142,7 @@ impl Encoder {
             .ok_or_else(|| Error::internal("Panic", "encoding ended in a panic; nothing was published"))?
     }
 
-    fn finish(mut self, footer: &Footer) -> Result<Payload> {
+    pub(super) fn finish(mut self, footer: &Footer) -> Result<Payload> {
         self.join()?.finish(footer)
     }
 }

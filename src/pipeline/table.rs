@@ -36,7 +36,7 @@ impl From<TableReport> for Ended {
 /// Runs one table to its report; an error becomes part of it.
 pub(super) async fn run(run: &Run<'_>, spec: &TableSpec, state: Result<StateVersion>) -> TableReport {
     let started = Instant::now();
-    let mut report = match attempts(run, spec, state).await {
+    let mut report = match Box::pin(attempts(run, spec, state)).await {
         Ok(report) => report,
         Err(error) => TableReport::failed(spec.name.as_str(), error),
     };
@@ -187,7 +187,7 @@ fn busy(spec: &TableSpec, why: &str) -> TableReport {
     TableReport { warnings, ..TableReport::new(spec.name.as_str(), TableStatus::Busy) }
 }
 
-fn log(report: &TableReport) {
+pub(super) fn log(report: &TableReport) {
     let TableReport { name, status, rows, inserted, updated, deleted, silent_changes, elapsed_ms, .. } = report;
     match &report.error {
         Some(error) => tracing::error!(

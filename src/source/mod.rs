@@ -1,4 +1,5 @@
-//! Sources: where a snapshot, or a database's own changes, come from. They are a closed set.
+//! Sources: where snapshots, or changes, come from. They are a closed set. Those of snapshots end in the same value, an
+//! [`Archive`]; a database that captures its changes gives these.
 
 mod ahead;
 pub mod archive;
@@ -11,7 +12,7 @@ use std::sync::Arc;
 
 use self::archive::Archive;
 use self::kaggle::{Dataset, Kaggle};
-use self::sqlserver::SqlServer;
+use self::sqlserver::{Lsn, SqlServer};
 pub use crate::config::Limits;
 use crate::error::{Error, Result};
 use crate::position::Position;
@@ -21,7 +22,7 @@ use crate::workspace::Workspace;
 /// Receives the bytes so far and, where it is known, their number in all.
 pub type DownloadProgress<'a> = &'a (dyn Fn(u64, Option<u64>) + Send + Sync);
 
-/// A source.
+/// A source of snapshots.
 #[derive(Clone, Debug)]
 pub enum Source {
     /// A dataset of Kaggle.
@@ -42,7 +43,7 @@ pub enum Source {
         /// Their digest.
         position: Position,
     },
-    /// A database whose own change data capture is read.
+    /// A database that captures its changes.
     SqlServer(SqlServer),
 }
 
@@ -68,21 +69,18 @@ impl Source {
         match self {
             Self::Kaggle { dataset, .. } => dataset.to_string(),
             Self::Local { name, .. } => name.clone(),
-            Self::SqlServer(source) => source.database.clone(),
+            Self::SqlServer(sqlserver) => sqlserver.database.clone(),
         }
     }
 
-    /// The newest position. Costs one call.
-    ///
-    /// # Errors
-    /// `NothingCaptured` (kind `Transient`) for a database whose capture job has never run.
+    /// The newest position. Costs one API call.
     pub async fn position(&self, deadline: Deadline) -> Result<Position> {
         match self {
             Self::Kaggle { client, dataset, .. } => {
                 Ok(Position::Version(client.current_version(dataset, deadline).await?))
             }
             Self::Local { position, .. } => Ok(position.clone()),
-            Self::SqlServer(source) => source.position().await,
+            Self::SqlServer(sqlserver) => Ok(Position::Lsn(sqlserver.server.max_lsn().await?.unwrap_or(Lsn::ZERO))),
         }
     }
 

@@ -1,13 +1,13 @@
 //! SQL Server: the changes that its own change data capture has recorded.
 
+pub(crate) mod columns;
+pub(crate) mod faults;
+pub(crate) mod instances;
 mod server;
 pub mod tds;
 mod tracked;
 
 use std::sync::Arc;
-
-use crate::error::{Error, Result};
-use crate::position::Position;
 
 pub use self::server::{
     CaptureInstance, CapturedColumn, ChangeBatch, CommitTime, Database, Images, KeyMark, LsnRange, MaskOrder,
@@ -25,18 +25,4 @@ pub struct SqlServer {
     pub database: String,
     /// What is read of it.
     pub feed: Feed,
-}
-
-impl SqlServer {
-    /// The end of what the capture job has read of the log.
-    ///
-    /// # Errors
-    /// `NothingCaptured` (kind `Transient`) when it has never run.
-    pub async fn position(&self) -> Result<Position> {
-        let end = self.server.max_lsn().await?;
-        end.map(Position::Lsn).ok_or_else(|| {
-            Error::transient("NothingCaptured", format!("the capture job of {} has never run", self.database))
-                .hint("start the SQL Server Agent and its capture job")
-        })
-    }
 }

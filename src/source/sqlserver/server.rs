@@ -158,14 +158,23 @@ pub struct CapturedColumn {
 }
 
 /// How fully the order of changes within a transaction is known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OrderGrade {
     /// Read from the change table, by commit LSN, command id, sequence value, operation.
     Command,
     /// Read from the change table without a command id, or through the query function: by commit LSN, sequence value,
     /// operation.
     Sequence,
+}
+
+impl OrderGrade {
+    /// As in footers.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Command => "command",
+            Self::Sequence => "sequence",
+        }
+    }
 }
 
 /// Which images of an updated row are read.
@@ -204,6 +213,32 @@ pub struct ChangeBatch {
     pub update_mask: BinaryArray,
     /// When the transaction was committed, in microseconds of UTC; null where the server no longer knows.
     pub commit_time: TimestampMicrosecondArray,
+}
+
+impl ChangeBatch {
+    /// How many changes there are.
+    pub fn len(&self) -> usize {
+        self.operation.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The first `len` of them.
+    #[must_use]
+    pub fn head(&self, len: usize) -> Self {
+        Self {
+            columns: self.columns.slice(0, len),
+            start_lsn: self.start_lsn.slice(0, len),
+            command_id: self.command_id.slice(0, len),
+            seqval: self.seqval.slice(0, len),
+            operation: self.operation.slice(0, len),
+            update_mask: self.update_mask.slice(0, len),
+            commit_time: self.commit_time.slice(0, len),
+        }
+    }
 }
 
 /// A place in a table in the order of its key: after the row with that key. Opaque to everybody but the server's client,

@@ -2,6 +2,7 @@
 
 mod client;
 mod faults;
+mod foreign;
 mod matrix;
 mod requests;
 mod tls;

@@ -7,12 +7,10 @@ use tiberius::ColumnData;
 
 use super::client::{Connection, config, connect, text};
 use super::matrix::{Case, cases};
-use crate::support::tds::{
-    Answer, Collation, Column, Length, Row, RowStyle, Script, Server, Settings, Splits, SqlType, Value,
-};
+use crate::support::tds::{Answer, Column, Length, Row, RowStyle, Script, Server, Settings, Splits, SqlType, Value};
 
 /// A script that answers the name of a case with its values, NULL first, and `name required` with the others.
-fn script(cases: &[Case]) -> Script {
+pub(super) fn script(cases: &[Case]) -> Script {
     cases.iter().fold(Script::default(), |script, case| {
         let rows: Vec<Row> = case.values.iter().map(|(value, _)| vec![value.clone()]).collect();
         let (column, required) = (case.column.clone(), Column { nullable: false, ..case.column.clone() });
@@ -114,16 +112,6 @@ async fn a_lone_surrogate_is_an_error_unless_the_client_asks_for_replacements() 
     let mut lossy = config(&server);
     lossy.lossy_utf16_decoding(true);
     assert_eq!(read(&mut connect(lossy).await.unwrap(), "lone").await, [Some("A\u{FFFD}B".to_owned())]);
-}
-
-/// tiberius decodes such texts by the locale alone: the reason why the client's SQL has to turn them into `nvarchar`.
-#[tokio::test]
-async fn tiberius_takes_a_utf8_collation_for_its_code_page() {
-    let column = Column::new("v", SqlType::VarChar(Length::Of(50))).collated(Collation::Utf8);
-    let script = Script::default().on("utf8", move |_| Answer::value(column.clone(), "ação"));
-    let server = Server::start(Settings::default(), Arc::new(script)).await.unwrap();
-    let mut client = connect(config(&server)).await.unwrap();
-    assert_eq!(read(&mut client, "utf8").await, [Some("aÃ§Ã£o".to_owned())]);
 }
 
 #[tokio::test]

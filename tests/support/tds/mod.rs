@@ -222,9 +222,9 @@ async fn serve(socket: TcpStream, shared: Arc<Shared>) -> io::Result<()> {
 
 /// Rows as tokens, for [`Answer::encoded`].
 pub(crate) fn encode(columns: &[Column], rows: &[Row], style: RowStyle) -> Result<Bytes, String> {
-    let mut out = BytesMut::new();
+    let (columns, mut out) = (columns.iter().map(Column::as_sent).collect::<Vec<_>>(), BytesMut::new());
     for row in rows {
-        row::put(&mut out, columns, row, style).map_err(|misfit| misfit.0)?;
+        row::put(&mut out, &columns, row, style).map_err(|misfit| misfit.0)?;
     }
     Ok(out.freeze())
 }

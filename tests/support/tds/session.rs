@@ -207,7 +207,7 @@ impl Connection {
             match part {
                 Part::Columns(next) => {
                     self.end_result(way, open, rows);
-                    (columns, rows, open) = (next, 0, true);
+                    (columns, rows, open) = (next.iter().map(Column::as_sent).collect::<Vec<_>>(), 0, true);
                     metadata::put(&mut self.out, &columns);
                 }
                 Part::Order(by) => token::put_order(&mut self.out, &by),

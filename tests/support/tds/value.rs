@@ -174,6 +174,19 @@ impl Column {
         Self { nullable: false, ..Self::new(name, kind) }
     }
 
+    /// The column as it is sent. A text of a UTF-8 collation is sent as UTF-16 to a client that has not said, by the
+    /// feature `UTF8_SUPPORT` of its login, that it knows those; none of ours does. (Seen on a live SQL Server by
+    /// hugr-lab/mssql-extension, issue 224.)
+    pub(super) fn as_sent(&self) -> Self {
+        let kind = match (self.collation, &self.kind) {
+            (Collation::Utf8, SqlType::Char(len)) => SqlType::NChar((*len).min(4000)),
+            (Collation::Utf8, SqlType::VarChar(Length::Of(len))) if *len <= 4000 => SqlType::NVarChar(Length::Of(*len)),
+            (Collation::Utf8, SqlType::VarChar(_)) => SqlType::NVarChar(Length::Max),
+            (_, kind) => kind.clone(),
+        };
+        Self { kind, ..self.clone() }
+    }
+
     /// The same with another code page.
     pub(crate) fn collated(self, collation: Collation) -> Self {
         Self { collation, ..self }

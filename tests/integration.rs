@@ -16,3 +16,4 @@ mod second_reader;
 mod simulator;
 mod store;
 mod support;
+mod tds;

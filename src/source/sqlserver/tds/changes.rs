@@ -74,10 +74,12 @@ fn query(instance: &CaptureInstance, layout: &Layout, images: Images) -> String 
 async fn commits(connection: &mut Connection, range: LsnRange, doing: &str) -> Result<Vec<(Lsn, i64)>> {
     let text = sql::commits_between(connection.facts.knows_time_zone);
     let (from, to) = (range.from.as_bytes().as_slice(), range.to.as_bytes().as_slice());
-    let rows = connection.query(&text, &[&from, &to], doing).await?;
-    let mut found = Vec::with_capacity(rows.len());
-    for row in &rows {
-        let cells = Cells::new(row, doing);
+    let answer = connection.driver().query(text, &[&from, &to]).await;
+    let mut answer = answer.map_err(|error| fault::of(error, doing))?;
+    let mut found = Vec::new();
+    while let Some(item) = answer.try_next().await.map_err(|error| fault::of(error, doing))? {
+        let QueryItem::Row(row) = item else { continue };
+        let cells = Cells::new(&row, doing);
         if let (Some(lsn), Some(at)) = (cells.lsn(0)?, cells.micros(1)?) {
             found.push((lsn, at));
         }

@@ -12,5 +12,6 @@ pub(crate) mod random;
 pub(crate) mod runtime_api;
 pub(crate) mod scene;
 pub(crate) mod script;
+pub(crate) mod sqlserver;
 pub(crate) mod tds;
 pub(crate) mod wire;

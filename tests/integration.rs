@@ -14,5 +14,6 @@ mod protocol;
 mod races;
 mod second_reader;
 mod simulator;
+mod sqlserver;
 mod store;
 mod support;

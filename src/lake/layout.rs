@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::table::TableName;
 
+/// The folder of all states.
+pub const STATES: &str = "_state/";
+
 const STAMP: &str = "%Y%m%d_%H%M%S";
 
 /// The time of a run: its identity in names and footers, in whole seconds of UTC.

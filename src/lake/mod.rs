@@ -3,7 +3,7 @@
 pub mod base;
 pub mod capture;
 pub mod commit;
-mod fetch;
+pub(crate) mod fetch;
 pub mod footer;
 pub mod layout;
 pub mod parquet;

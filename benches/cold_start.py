@@ -51,7 +51,8 @@ def cold_starts(binary: Path) -> tuple[list[float], list[float]]:
 def main() -> None:
     binary = Path(sys.argv[1]).resolve()
     times, memory = cold_starts(binary)
-    print(f"start to first poll: median {statistics.median(times):.1f} ms, least {min(times):.1f} ms, most {max(times):.1f} ms over {RUNS} starts")
+    spread = f"least {min(times):.1f} ms, most {max(times):.1f} ms over {RUNS} starts"
+    print(f"start to first poll: median {statistics.median(times):.1f} ms, {spread}")
     print(f"resident memory then: median {statistics.median(memory):.1f} MiB; binary {os.path.getsize(binary) / 1e6:.1f} MB")
 
 

@@ -29,6 +29,9 @@ class Cost:
     cpu_s: float
     peak_bytes: int
 
+    def __str__(self) -> str:
+        return f"{self.wall_s:.2f} s, {self.cpu_s:.2f} CPU s, {self.peak_bytes / 1e6:.0f} MB"
+
 
 class Failed(Exception):
     """A contender failed, or found something else than the others."""

@@ -8,7 +8,10 @@ from typing import Any, Iterable
 from contenders import OURS
 
 MEGABYTE = 1e6
-HEADINGS = ["contender", "mode", "wall s: median (least to most)", "CPU s", "peak MB", "wall against ours", "peak against ours", "full load MB", "CDC MB"]
+HEADINGS = [
+    "contender", "mode", "wall s: median (least to most)", "CPU s", "peak MB", "wall against ours", "peak against ours",
+    "full load MB", "CDC MB",
+]
 
 # One contender in one mode on one number of rows: contender, mode, rows, wall_s, cpu_s, peak_bytes (a figure for each
 # round), full_load_bytes, cdc_bytes.
@@ -39,14 +42,16 @@ def comparison(rows: int, series: list[Series]) -> str:
         megabytes(one["full_load_bytes"]), megabytes(one["cdc_bytes"], 1),
     ] for one in sorted(series, key=lambda one: one["mode"], reverse=True)]
     first = series[0]
-    title = f"## {rows:,} + {rows // 20:,} rows ({megabytes(first['csv_bytes'])} MB of CSV, {megabytes(first['zip_bytes'])} MB zipped), {len(first['wall_s'])} rounds"
-    return f"{title}\n\n{table(HEADINGS, lines)}"
+    title = f"## {rows:,} + {rows // 20:,} rows, rounds: {len(first['wall_s'])}"
+    volume = f"{megabytes(first['csv_bytes'])} MB of CSV, zipped to {megabytes(first['zip_bytes'])} MB."
+    return f"{title}\n\n{volume}\n\n{table(HEADINGS, lines)}"
 
 
 def growth(series: list[Series]) -> str:
     """From the smallest number of rows to the largest: time as a ratio, memory as bytes for each row more."""
     least, most = min(sizes(series)), max(sizes(series))
-    headings = ["contender", "mode", f"wall s at {least:,}", f"wall s at {most:,}", "ratio", "peak MB before", "peak MB after", "bytes for each row more"]
+    walls = [f"wall s at {rows:,}" for rows in (least, most)]
+    headings = ["contender", "mode", *walls, "ratio", "peak MB before", "after", "bytes for each row more"]
     lines = []
     for small in (one for one in series if one["rows"] == least):
         large = next((one for one in series if one["rows"] == most and same(one, small)), None)
@@ -60,10 +65,10 @@ def growth(series: list[Series]) -> str:
 def small_figures(figures: dict[str, dict[str, float]]) -> str:
     """The start and the unchanged version, in milliseconds and MB."""
     headings = ["cdc-to-s3", "ms: median (least to most)", "resident MB", "runs"]
-    lines = [
-        [name, f"{one['median_ms']:.1f} ({one['least_ms']:.1f} to {one['most_ms']:.1f})", f"{one['resident_mb']:.0f}", f"{one['runs']:.0f}"]
-        for name, one in figures.items()
-    ]
+    lines = []
+    for name, one in figures.items():
+        times = f"{one['median_ms']:.1f} ({one['least_ms']:.1f} to {one['most_ms']:.1f})"
+        lines.append([name, times, f"{one['resident_mb']:.0f}", f"{one['runs']:.0f}"])
     return f"## Start, and an unchanged version\n\n{table(headings, lines)}" if figures else ""
 
 

@@ -48,10 +48,15 @@ def main() -> None:
 def parsed() -> argparse.Namespace:
     """The arguments; the environment gives their defaults."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rows", type=listed(int), default=os.environ.get("BENCH_ROWS", "1000000"), help="BENCH_ROWS; several by commas")
-    parser.add_argument("--rounds", type=int, default=os.environ.get("BENCH_ROUNDS", "5"), help="BENCH_ROUNDS")
-    parser.add_argument("--contenders", type=listed(NAMES), default=os.environ.get("BENCH_CONTENDERS", ",".join(NAMES)), help="BENCH_CONTENDERS")
-    parser.add_argument("--modes", type=listed(MODES), default=os.environ.get("BENCH_MODES", ",".join(MODES)), help="BENCH_MODES")
+    for flag, kind, default, meaning in [
+        ("rows", listed(int), "1000000", "of the larger table; several by commas"),
+        ("rounds", int, "5", "each contender runs once a round and mode"),
+        ("contenders", listed(NAMES), ",".join(NAMES), "by commas"),
+        ("modes", listed(MODES), ",".join(MODES), "by commas"),
+    ]:
+        variable = f"BENCH_{flag.upper()}"
+        given = os.environ.get(variable) or default
+        parser.add_argument(f"--{flag}", type=kind, default=given, help=f"{meaning}; also {variable}")
     parser.add_argument("--name", default="results", help="of the files written")
     return parser.parse_args()
 
@@ -102,8 +107,7 @@ def compared(stage: Stage, rows: int, fighters: list[Contender], modes: list[str
             for one in fighters[first:] + fighters[:first]:
                 measured = stage.measured(one, mode)
                 runs[one.name, mode].append(measured)
-                cost = measured.cost
-                say(f"round {number + 1} of {rounds}, {mode} mode: {one.name} {cost.wall_s:.2f} s, {cost.cpu_s:.2f} CPU s, {cost.peak_bytes / 1e6:.0f} MB")
+                say(f"round {number + 1} of {rounds}, {mode} mode: {one.name} {measured.cost}")
             check_agreement(mode, {one.name: runs[one.name, mode][-1] for one in fighters})
     shutil.rmtree(stage.lakes)
     return [summed(name, mode, rows, stage.data / "v2.zip", own) for (name, mode), own in runs.items()]
@@ -132,7 +136,8 @@ def small_figures(binary: Path, config: Path, versions: Path, environment: dict[
     lake = PLACE / "lakes" / "unchanged"
     costs = unchanged_runs(binary, config, lake, versions / "v1.zip", environment)
     shutil.rmtree(lake.parent)
-    figures["unchanged version, whole run"] = results.small_figure([one.wall_s * 1000 for one in costs], [one.peak_bytes / 1e6 for one in costs])
+    times, resident = [one.wall_s * 1000 for one in costs], [one.peak_bytes / 1e6 for one in costs]
+    figures["unchanged version, whole run"] = results.small_figure(times, resident)
     return figures
 
 

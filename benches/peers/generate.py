@@ -73,16 +73,16 @@ def hexadecimal(rows: Numbers, column: int) -> pa.Array:
 
 def moment(rows: Numbers, column: int, year: pa.Array | str) -> pa.Array:
     """A time of that year, to the millisecond."""
-    day, time, millis = (pick(texts, draw(rows, column + place, len(texts))) for place, texts in enumerate([DAYS, TIMES, MILLIS]))
-    return joined("", year, day, time, millis)
+    parts = [pick(texts, draw(rows, column + place, len(texts))) for place, texts in enumerate([DAYS, TIMES, MILLIS])]
+    return joined("", year, *parts)
 
 
 def remark(rows: Numbers, column: int) -> pa.Array:
     """Four to eleven words; one in twelve has a delimiter and quotes in it, one in five is empty."""
     count, kind = draw(rows, column, 8) + np.uint64(4), draw(rows, column + 1, 100)
     last = np.uint64(len(WORDS))
-    words = [pick(VOCABULARY, np.where(place < count, draw(rows, column + 10 + place, len(WORDS)), last)) for place in range(11)]
-    text = joined(" ", *words)
+    drawn = (draw(rows, column + 10 + place, len(WORDS)) for place in range(11))
+    text = joined(" ", *(pick(VOCABULARY, np.where(place < count, word, last)) for place, word in enumerate(drawn)))
     quoted = joined("", '"', text, '; ""promoção"" ', pick(SMALL, draw(rows, column + 2, 99) + np.uint64(1)), '"')
     return pc.if_else(pa.array(kind < 20), "", pc.if_else(pa.array(kind < 28), quoted, text))
 
@@ -107,7 +107,8 @@ def sales(rows: Numbers, fate: Numbers) -> list[pa.Array]:
 def products(rows: Numbers, fate: Numbers) -> list[pa.Array]:
     """The cells of `produtos`, dearer where `fate` says that they changed."""
     changed = (fate >= DELETED) & (fate < SILENT)
-    name = joined(" ", pick(VOCABULARY, draw(rows, 61, len(WORDS))), pick(VOCABULARY, draw(rows, 62, len(WORDS))), pick(SMALL, rows % np.uint64(97)))
+    words = [pick(VOCABULARY, draw(rows, column, len(WORDS))) for column in (61, 62)]
+    name = joined(" ", *words, pick(SMALL, rows % np.uint64(97)))
     price = np.where(changed, draw(rows, 65, 89_999) + np.uint64(10_000), draw(rows, 64, 9_900) + np.uint64(100))
     return [pc.cast(pa.array(rows), pa.string()), name, pick(VOCABULARY, draw(rows, 63, len(WORDS))), pick(MONEY, price)]
 

@@ -1,6 +1,7 @@
 //! The program: what a run does, in the order in which it does it.
 
 mod compare;
+mod fetch;
 mod output;
 mod publish;
 mod schema;

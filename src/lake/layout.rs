@@ -84,6 +84,11 @@ pub fn state(table: &TableName) -> String {
     format!("_state/{table}.json")
 }
 
+/// The fingerprints of a table's full load.
+pub fn fingerprints(table: &TableName) -> String {
+    format!("_state/{table}.fingerprints")
+}
+
 /// The report of a run.
 pub fn run(run_at: RunTime) -> String {
     format!("_runs/{}.json", run_at.stamp())

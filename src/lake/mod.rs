@@ -3,6 +3,7 @@
 pub mod base;
 pub mod commit;
 mod fetch;
+pub mod fingerprints;
 pub mod footer;
 pub mod layout;
 pub mod parquet;

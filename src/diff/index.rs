@@ -93,6 +93,7 @@ impl Index {
         let prints = &rows.own;
         self.rows.extend(prints.keys.iter().zip(&prints.contents).map(|(&key, &content)| Row::new(key, content)));
         self.orders.extend(&prints.orders, held, prints.len());
+        self.table.warm_up(&self.rows[held..]);
         for row in 0..prints.len() {
             let operation = operations.map_or(Operation::Insert, |operations| operations[row]);
             let slot = u32::try_from(held + row).ok().filter(|&slot| slot <= MAX_SLOT).ok_or_else(|| {

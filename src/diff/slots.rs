@@ -54,8 +54,7 @@ impl Slots {
         if self.rows == 0 {
             return vec![None; keys.len()];
         }
-        // Nothing in this loop depends on what it reads, so many places are on their way from memory at once.
-        let first: Vec<u64> = keys.iter().map(|&key| self.places[self.home(halves(key))]).collect();
+        let first = self.first_entries(keys.iter().map(|&key| halves(key)));
         let found = keys.iter().zip(first).map(|(&key, entry)| match entry {
             EMPTY => None,
             _ => {
@@ -65,6 +64,19 @@ impl Slots {
             }
         });
         found.collect()
+    }
+
+    /// What is at the first places of the keys. Nothing in this loop depends on what it reads, so that many places are on
+    /// their way from memory at once.
+    fn first_entries(&self, keys: impl Iterator<Item = [u64; 2]>) -> Vec<u64> {
+        keys.map(|key| self.places[self.home(key)]).collect()
+    }
+
+    /// Has the places of rows that are about to be inserted brought from memory, all at once.
+    pub(super) fn warm_up(&self, rows: &[Row]) {
+        if !self.places.is_empty() {
+            std::hint::black_box(self.first_entries(rows.iter().map(|row| row.key)));
+        }
     }
 
     /// Enters the row of `slot`, which is in `rows`; `false` where its key is there already.

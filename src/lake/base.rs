@@ -4,6 +4,9 @@
 //! replaying it gives the state that readers of the log have seen. A missing full load is no loss: the whole log gives it
 //! back.
 
+use std::num::NonZero;
+use std::thread;
+
 use arrow::array::{Array, AsArray, RecordBatch, UInt32Array};
 use parquet::arrow::arrow_reader::{RowSelection, RowSelector};
 
@@ -13,15 +16,18 @@ use super::footer::{FileKind, Footer};
 use super::layout::{self, RunTime};
 use super::parquet::{ParquetFile, read_footer};
 use super::store::{ETag, ObjectStore};
-use crate::ahead::ahead;
+use crate::ahead::{ahead, all_ahead};
 use crate::diff::{Index, LookupPlan, Operation};
 use crate::error::{Error, Result};
 use crate::position::Position;
-use crate::table::{ColumnType, OP_COLUMN, TableName, TableSchema};
+use crate::table::{BATCH_ROWS, ColumnType, OP_COLUMN, TableName, TableSchema};
 use crate::workspace::Workspace;
 
 /// Room is made ahead for so many rows of a file at most, whatever its footer says.
 const MOST_RESERVED: usize = 1 << 24;
+
+/// At most so many threads read one file.
+const MOST_READERS: usize = 4;
 
 /// The footers that make up the base, read in this order: the full load, then the listing of what came after it.
 #[derive(Clone, Debug)]
@@ -254,15 +260,32 @@ impl Base {
             let (mine, others) = rest.split_at(here);
             if !mine.is_empty() {
                 let number = schemas.iter().position(|other| other.columns == file.footer().schema.columns);
-                for batch in file.whole()?.batches(Some(selection(mine, first)))? {
-                    each(number.unwrap_or_default(), batch?)?;
-                }
+                selected(file.whole()?, mine, first, &mut |batch| each(number.unwrap_or_default(), batch))?;
             }
             rest = others;
             first += rows;
         }
         Ok(())
     }
+}
+
+/// Gives the rows of `slots`, which are in a file whose first row has the slot `first`. Nearly every page has to be
+/// unpacked for a few rows, so several threads share the file.
+fn selected(
+    file: &ParquetFile,
+    slots: &[u32],
+    first: u64,
+    each: &mut dyn FnMut(RecordBatch) -> Result<()>,
+) -> Result<()> {
+    let readers = thread::available_parallelism().map_or(1, NonZero::get).min(MOST_READERS);
+    let part = slots.len().div_ceil(readers).max(BATCH_ROWS);
+    let read = |slots: &[u32]| {
+        let selection = selection(slots, first);
+        move |give: &mut dyn FnMut(RecordBatch) -> Result<()>| {
+            file.batches(Some(selection))?.try_for_each(|batch| give(batch?))
+        }
+    };
+    all_ahead("decode", slots.chunks(part).map(read), |mut batches| batches.try_for_each(each))
 }
 
 /// A full load, which is loaded first, must have the rows that its footer names.

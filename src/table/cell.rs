@@ -99,12 +99,14 @@ fn short_double(text: &str) -> Option<f64> {
     let digits = text.strip_prefix('-').unwrap_or(text).as_bytes();
     let point = digits.iter().position(|&byte| byte == b'.')?;
     let (whole, fraction) = (&digits[..point], &digits[point + 1..]);
-    let plain = matches!(whole, [b'0'] | [b'1'..=b'9', ..]) && !fraction.is_empty() && digits.len() <= 16;
+    if !matches!(whole, [b'0'] | [b'1'..=b'9', ..]) || fraction.is_empty() || digits.len() > 16 {
+        return None;
+    }
     let all = whole.iter().chain(fraction).try_fold(0_u64, |value, byte| {
         let digit = byte.wrapping_sub(b'0');
         (digit < 10).then(|| value * 10 + u64::from(digit))
     });
-    let mantissa = all.filter(|&mantissa| plain && (mantissa > 0 || digits.len() == text.len()))?;
+    let mantissa = all.filter(|&mantissa| mantissa > 0 || digits.len() == text.len())?;
     #[expect(clippy::cast_precision_loss, reason = "less than 2^53")]
     let value = mantissa as f64 / POWERS_OF_TEN[fraction.len()];
     Some(if digits.len() == text.len() { value } else { -value })

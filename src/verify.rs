@@ -151,7 +151,7 @@ struct Compared {
 /// Holds the rows of the full load against the index of the replayed log.
 fn compare(spec: &TableSpec, log: &Base, full: &ParquetFile) -> Result<Compared> {
     let schema = &full.footer().schema;
-    let order = spec.date_field.as_deref().and_then(|name| Some((name, schema.column_type(name)?)));
+    let order = schema.order(spec);
     Base::of(vec![full.clone()]).index(&spec.pk, order)?;
     let index = match log.index(&spec.pk, order) {
         Ok(index) => index,

@@ -173,6 +173,16 @@ pub fn state(table: &TableName) -> String {
     Place::from(table).state().to_owned()
 }
 
+/// The fingerprints of a table's full load.
+pub fn fingerprints(table: &TableName) -> String {
+    format!("_state/{table}.fingerprints")
+}
+
+/// Whether this is the key of a state.
+pub fn is_state(key: &str) -> bool {
+    key.starts_with(STATES) && key.ends_with(".json")
+}
+
 /// The report of a run.
 pub fn run(run_at: RunTime) -> String {
     format!("_runs/{}.json", run_at.stamp())

@@ -4,6 +4,7 @@ pub mod base;
 pub mod capture;
 pub mod commit;
 pub(crate) mod fetch;
+pub mod fingerprints;
 pub mod footer;
 pub mod layout;
 pub mod parquet;

@@ -13,7 +13,7 @@ use std::time::Duration;
 use super::{Asked, Run, report};
 use crate::error::{Error, Kind, Result};
 use crate::lake::capture::Origin;
-use crate::lake::layout::{Place, STATES};
+use crate::lake::layout::{Place, STATES, is_state};
 use crate::lake::state::State;
 use crate::lake::store::read_all;
 use crate::position::{Lsn, Position};
@@ -163,7 +163,8 @@ impl Shared<'_> {
             tables.iter().filter_map(|table| Some(self.place(table).ok()?.state().to_owned())).collect();
         let mut lost = Vec::new();
         for entry in self.run.within_deadline(self.run.store.list(STATES, None)).await? {
-            if !known.contains(&entry.key)
+            if is_state(&entry.key)
+                && !known.contains(&entry.key)
                 && let Some(report) = self.run.within_deadline(self.lost_table(&entry.key)).await?
             {
                 lost.push(report);

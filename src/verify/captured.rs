@@ -12,7 +12,7 @@ use crate::lake::base::BaseOutline;
 use crate::lake::capture::{Captured, CapturedHead};
 use crate::lake::fetch::fetch;
 use crate::lake::footer::{FileKind, Footer};
-use crate::lake::layout::{Place, STATES};
+use crate::lake::layout::{Place, STATES, is_state};
 use crate::lake::parquet::{ParquetFile, read_footer};
 use crate::lake::state::{Head, State};
 use crate::lake::store::{ObjectStore, read_all};
@@ -33,7 +33,7 @@ pub async fn verify_captured(
 ) -> Result<Verification> {
     let workspace = Workspace::create(temporary)?;
     let mut tables = Vec::new();
-    for entry in store.list(STATES, None).await? {
+    for entry in store.list(STATES, None).await?.into_iter().filter(|entry| is_state(&entry.key)) {
         let Some((bytes, _)) = read_all(store, &entry.key, STATE_LIMIT).await? else { continue };
         let Some(head) = State::parse(&bytes, &entry.key)?.head else { continue };
         let Some(captured) = head.captured.clone() else { continue };

@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::{ATTEMPTS, FIRST_PAUSE, Shared, is_passing, wait};
 use crate::error::{Error, Result};
 use crate::lake::footer::Footer;
+use crate::lake::parquet::Encoding;
 use crate::lake::store::Payload;
 use crate::pipeline::output::Encoder;
 use crate::position::Lsn;
@@ -152,7 +153,10 @@ impl Sink<'_> {
         self.bytes += rows.get_array_memory_size() as u64;
         let encoder = match &mut self.encoder {
             Some(encoder) => encoder,
-            none => none.insert(Encoder::start(self.workspace.new_file("changes.parquet"), self.describer.schema())?),
+            none => {
+                let path = self.workspace.new_file("changes.parquet");
+                none.insert(Encoder::start(path, self.describer.schema(), Encoding::Table)?)
+            }
         };
         encoder.write(rows)
     }

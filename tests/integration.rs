@@ -17,3 +17,4 @@ mod simulator;
 mod sqlserver;
 mod store;
 mod support;
+mod tds;

@@ -13,4 +13,5 @@ pub(crate) mod random;
 pub(crate) mod runtime_api;
 pub(crate) mod scene;
 pub(crate) mod script;
+pub(crate) mod tds;
 pub(crate) mod wire;

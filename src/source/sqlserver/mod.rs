@@ -4,6 +4,7 @@ pub(crate) mod columns;
 pub(crate) mod faults;
 pub(crate) mod instances;
 mod server;
+pub mod tds;
 mod tracked;
 
 use std::sync::Arc;

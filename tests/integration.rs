@@ -14,6 +14,7 @@ mod protocol;
 mod races;
 mod second_reader;
 mod simulator;
+mod sqlserver;
 mod sqlserver_wire;
 mod store;
 mod support;

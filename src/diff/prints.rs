@@ -88,10 +88,7 @@ impl PrintPlan {
         let mut prints = Prints { contents: vec![0; batch.num_rows()], ..Prints::default() };
         self.key_prints(batch, &mut prints)?;
         for part in &self.contents {
-            let cells = Cells::new(batch.column(part.column).as_ref(), part.read_as)?;
-            for (row, content) in prints.contents.iter_mut().enumerate() {
-                *content = content.wrapping_add(cells.get(row).hash(part.seed));
-            }
+            Cells::new(batch.column(part.column).as_ref(), part.read_as)?.add_hashes(part.seed, &mut prints.contents);
         }
         if let Some((column, as_type)) = self.order {
             prints.orders = Orders::new(batch.column(column), as_type)?;

@@ -1,5 +1,6 @@
 //! What the integration tests share.
 
+pub(crate) mod cdc;
 pub(crate) mod dataset;
 pub(crate) mod emulator;
 pub(crate) mod faults;

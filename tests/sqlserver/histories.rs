@@ -33,6 +33,13 @@ struct History {
     last: Option<Request>,
 }
 
+/// How the database is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    InMemory,
+    OverTheWire,
+}
+
 #[derive(Debug, PartialEq, Eq)]
 enum Goes {
     On,
@@ -45,7 +52,7 @@ async fn every_history_of_captured_changes_is_exact_or_stops() {
     let seeds = std::env::var("CDC_SIM_SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(SEEDS);
     let (mut stopped, mut changes) = (0, 0);
     for seed in 0..seeds {
-        let (goes, rows) = Box::pin(live(seed)).await;
+        let (goes, rows) = Box::pin(live(seed, Way::InMemory)).await;
         stopped += u64::from(goes == Goes::Stopped);
         changes += rows;
     }
@@ -54,7 +61,18 @@ async fn every_history_of_captured_changes_is_exact_or_stops() {
     assert!(stopped > 0 || seeds < 50, "nothing ever stopped");
 }
 
-async fn live(seed: u64) -> (Goes, usize) {
+/// The same rules hold when each question goes through the real client, SQL and TDS.
+#[tokio::test]
+async fn every_history_over_the_wire_is_exact_or_stops() {
+    let (mut changes, mut stopped) = (0, 0);
+    for seed in 1000..1000 + SEEDS / 4 {
+        let (goes, rows) = Box::pin(live(seed, Way::OverTheWire)).await;
+        (changes, stopped) = (changes + rows, stopped + u64::from(goes == Goes::Stopped));
+    }
+    assert!(changes as u64 > SEEDS && stopped < SEEDS / 4, "{changes} changes, {stopped} stopped");
+}
+
+async fn live(seed: u64, way: Way) -> (Goes, usize) {
     let mut random = Random::new(seed);
     let start = random.pick(&[Start::Snapshot, Start::Snapshot, Start::Earliest, Start::Now]);
     let mut job = Job::starting(start);
@@ -65,6 +83,9 @@ async fn live(seed: u64) -> (Goes, usize) {
         world.snapshot_isolation = random.chance(70);
         world.fork = random.chance(50).then(|| "fork-1".to_owned());
         world.batch_rows = 1 + random.below(4);
+    }
+    if way == Way::OverTheWire {
+        job = job.over_the_wire().await;
     }
     let mut history = History {
         job,

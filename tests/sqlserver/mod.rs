@@ -22,18 +22,23 @@ use cdc_to_s3::lake::store::{Condition, MemoryStore, ObjectStore, Payload, Put, 
 use cdc_to_s3::pipeline::{self, Unwatched};
 use cdc_to_s3::report::{Report, TableReport, TableStatus};
 use cdc_to_s3::source::Source;
-use cdc_to_s3::source::sqlserver::{Feed, Lsn, SqlServer, Start, TableOptions};
+use cdc_to_s3::source::sqlserver::tds::Settings;
+use cdc_to_s3::source::sqlserver::{Feed, Lsn, Server, SqlServer, Start, TableOptions};
 use cdc_to_s3::table::TableName;
 use cdc_to_s3::trigger::Request;
 use cdc_to_s3::verify::{Verification, verify_captured};
 use tempfile::TempDir;
 
 use crate::support::cdc::{Cells, Change, Model, Statement, cells};
-use crate::support::lake;
+use crate::support::sqlserver::{Database, client};
+use crate::support::{lake, tds};
 
 /// A job over the table `dbo.t` with the columns `id`, `a` and `note`, which is tracked and captured.
 struct Job {
     model: Arc<Model>,
+    /// The model itself, or the client at the other end of a line to it.
+    server: Arc<dyn Server>,
+    line: Option<Arc<tds::Server>>,
     store: Arc<MemoryStore>,
     feed: Feed,
     temporary: TempDir,
@@ -61,8 +66,11 @@ impl Job {
             world.enable("t", "dbo_t");
             world.capture_all();
         }
+        let model = Arc::new(model);
         Self {
-            model: Arc::new(model),
+            server: Arc::clone(&model) as _,
+            line: None,
+            model,
             store: Arc::default(),
             feed: Feed::default(),
             temporary: tempfile::tempdir().unwrap(),
@@ -75,10 +83,23 @@ impl Job {
         job
     }
 
+    /// The same job, with the real client and a line between itself and the database.
+    async fn over_the_wire(mut self) -> Self {
+        let database = Database::new(Arc::clone(&self.model), "reader", "s3cret");
+        let line = tds::Server::start(tds::Settings::default(), Arc::new(database)).await.unwrap();
+        let batch_rows = self.model.world().batch_rows;
+        let settings = Settings { batch_rows, ..Settings::default() };
+        self.server = Arc::new(client(&line, "Shop", "s3cret", settings));
+        self.line = Some(Arc::new(line));
+        self
+    }
+
     /// The same database and configuration, with a lake of its own to be given.
     fn again(&self) -> Self {
         Self {
             model: Arc::clone(&self.model),
+            server: Arc::clone(&self.server),
+            line: self.line.clone(),
             store: Arc::clone(&self.store),
             feed: self.feed.clone(),
             temporary: tempfile::tempdir().unwrap(),
@@ -102,7 +123,7 @@ impl Job {
 
     fn source(&self) -> Source {
         Source::SqlServer(SqlServer {
-            server: Arc::clone(&self.model) as _,
+            server: Arc::clone(&self.server),
             database: "Shop".to_owned(),
             feed: self.feed.clone(),
         })

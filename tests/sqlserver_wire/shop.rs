@@ -7,14 +7,13 @@ use std::time::Duration;
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{Decimal128Type, Int32Type, UInt8Type};
 use cdc_to_s3::Result;
-use cdc_to_s3::config::{Encryption, SqlServerConnection, TimesAsText};
-use cdc_to_s3::secrets::{LoginCache, Secret, SqlServerLogin};
 use cdc_to_s3::source::sqlserver::tds::{Settings, TdsServer};
 use cdc_to_s3::source::sqlserver::{
     CaptureInstance, ChangeBatch, Images, KeyMark, Lsn, LsnRange, RowsRead, Server as _,
 };
 use chrono::{DateTime, TimeDelta, Utc};
 
+use crate::support::sqlserver as stand_in;
 use crate::support::sqlserver::{Access, Change, Changes, Commit, Contents, Database, Instance, Plain, Table, lsn};
 use crate::support::tds::{Answers, Column, Length, Row, Server, SqlType, Value};
 
@@ -109,20 +108,8 @@ impl Scene {
 
 /// A client of whatever listens there.
 pub(super) fn client(line: &Server, password: &str, batch_rows: usize) -> TdsServer {
-    let connection = SqlServerConnection {
-        host: Some("127.0.0.1".to_owned()),
-        port: Some(line.address().port()),
-        database: Some("shop".to_owned()),
-        secret_id: None,
-        encryption: Encryption::Off,
-        trust_ca: None,
-        host_in_certificate: None,
-        read_only_intent: false,
-    };
-    let (username, password) = ("reader".to_owned(), Secret::new(password));
-    let login = SqlServerLogin { username, password, host: None, port: None, database: None };
     let settings = Settings { batch_rows, answer_timeout: Duration::from_millis(300), ..Settings::default() };
-    TdsServer::new(connection, None, Arc::new(LoginCache::fixed(login)), TimesAsText::default(), settings)
+    stand_in::client(line, "shop", password, settings)
 }
 
 pub(super) fn an_lsn(number: u64) -> Lsn {

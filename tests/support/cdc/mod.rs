@@ -2,6 +2,7 @@
 //! capture instances that come and go, restores. It keeps the truth beside what the reader may see.
 
 mod server;
+mod wire;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -19,7 +19,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::{Cells, Change, Instance, Model, Question, World};
 
 /// The server's clock is so far ahead of UTC.
-const OFFSET_HOURS: i64 = 2;
+pub(super) const OFFSET_HOURS: i64 = 2;
 
 #[async_trait]
 impl Server for Model {
@@ -235,7 +235,7 @@ fn changes_batch(world: &World, instance: &Instance, changes: &[&Change]) -> Cha
 }
 
 /// A large value that an update does not set is NULL in its images.
-fn recorded(change: &Change) -> Cells {
+pub(super) fn recorded(change: &Change) -> Cells {
     let mut cells = change.cells.clone();
     if matches!(change.operation, 3 | 4) && !change.set.iter().any(|name| name == "note") {
         cells.remove("note");
@@ -243,7 +243,7 @@ fn recorded(change: &Change) -> Cells {
     cells
 }
 
-fn mask(change: &Change, names: &[String]) -> Vec<u8> {
+pub(super) fn mask(change: &Change, names: &[String]) -> Vec<u8> {
     let mut mask = vec![0_u8; (names.len() + 1).div_ceil(8)];
     let len = mask.len();
     let all = matches!(change.operation, 1 | 2);

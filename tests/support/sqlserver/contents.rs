@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
 
-use super::super::tds::{Column, Request, Row};
+use super::super::tds::{Column, Request, Row, ServerError};
 
 /// Ten bytes, compared from left to right.
 pub(crate) type LsnBytes = [u8; 10];
@@ -147,8 +147,8 @@ impl Contents {
 
 /// Where a database gets its contents from.
 pub(crate) trait Holdings: Send + Sync + 'static {
-    /// What is there when this is asked.
-    fn contents(&self, request: &Request) -> Arc<Contents>;
+    /// What is there when this is asked, or what the server says instead.
+    fn contents(&self, request: &Request) -> Result<Arc<Contents>, ServerError>;
 }
 
 /// Contents that a test changes by hand.
@@ -170,7 +170,7 @@ impl Plain {
 }
 
 impl Holdings for Plain {
-    fn contents(&self, _request: &Request) -> Arc<Contents> {
-        Arc::clone(&self.lock())
+    fn contents(&self, _request: &Request) -> Result<Arc<Contents>, ServerError> {
+        Ok(Arc::clone(&self.lock()))
     }
 }

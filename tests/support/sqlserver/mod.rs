@@ -6,6 +6,7 @@
 
 mod catalog;
 mod changes;
+mod client;
 mod contents;
 mod expression;
 mod rows;
@@ -16,7 +17,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::tds::{Admission, Answer, Answers, Login, Request, ServerError, Session};
 
-pub(crate) use self::contents::{Access, Change, Changes, Commit, Contents, Holdings, Instance, Plain, Table, lsn};
+pub(crate) use self::client::client;
+pub(crate) use self::contents::{
+    Access, Change, Changes, Commit, Contents, Holdings, Instance, LsnBytes, Plain, Table, lsn,
+};
 
 /// The answers to the client's queries, over contents that may change.
 pub(crate) struct Database<H> {
@@ -37,14 +41,14 @@ impl<H: Holdings> Database<H> {
     }
 
     /// What this request sees.
-    fn contents(&self, session: &Session, request: &Request) -> Arc<Contents> {
-        let current = self.holdings.contents(request);
+    fn contents(&self, session: &Session, request: &Request) -> Result<Arc<Contents>, ServerError> {
+        let current = self.holdings.contents(request)?;
         let mut instants = self.instants.lock().unwrap_or_else(PoisonError::into_inner);
         if !session.in_transaction || session.isolation != "SNAPSHOT" {
             instants.remove(&session.number);
-            return current;
+            return Ok(current);
         }
-        Arc::clone(instants.entry(session.number).or_insert(current))
+        Ok(Arc::clone(instants.entry(session.number).or_insert(current)))
     }
 }
 
@@ -60,7 +64,10 @@ impl<H: Holdings> Answers for Database<H> {
     fn answer(&self, session: &Session, request: &Request) -> Option<Answer> {
         let text = request.normal_text();
         let (name, sql) = text.strip_prefix("/* cdc-to-s3: ")?.split_once(" */ ")?;
-        let contents = self.contents(session, request);
+        let contents = match self.contents(session, request) {
+            Ok(contents) => contents,
+            Err(error) => return Some(Answer::error(error)),
+        };
         if session.login.database != contents.database {
             return Some(Answer::error(ServerError::cannot_open(&session.login.database)));
         }

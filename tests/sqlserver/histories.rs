@@ -12,6 +12,7 @@ use crate::support::cdc::{Backup, Change, Question, Statement, Transaction};
 use crate::support::faults::{Fault, FaultyStore, INJECTED, Moment, Operation};
 use crate::support::lake;
 use crate::support::random::Random;
+use crate::support::tds::{self, Harm, ServerError, Stage};
 
 /// Histories, unless `CDC_SIM_SEEDS` says how many.
 const SEEDS: u64 = 60;
@@ -199,6 +200,7 @@ impl History {
             self.job.model.hook(question, move |world| world.clean_up(keep));
             self.cleaned = true;
         }
+        self.harm_the_line();
         let store = FaultyStore::new(std::sync::Arc::clone(&self.job.store) as std::sync::Arc<dyn ObjectStore>);
         match self.random.below(4) {
             0 => store.crash(self.random.below(14), self.random.clone().pick(&[Moment::Before, Moment::After])),
@@ -213,6 +215,23 @@ impl History {
             Ok(report) => report.tables.into_iter().filter_map(|table| table.error).collect(),
         };
         self.judge(&errors).await
+    }
+
+    /// The next answer to some query breaks off, wherever it is; the run repeats it, or ends with an error that may pass.
+    fn harm_the_line(&mut self) {
+        let Some(line) = self.job.line.clone() else { return };
+        let faults = if self.random.chance(40) { 1 + self.random.below(2) } else { 0 };
+        for _ in 0..faults {
+            let after = self.random.below(30);
+            let harm = self.random.pick(&[Harm::Close, Harm::Reset, Harm::Stall, Harm::Error(ServerError::deadlock())]);
+            let fault = match (&harm, self.random.chance(50)) {
+                (Harm::Error(_), _) | (_, true) => tds::Fault::after_rows(after as u64, harm),
+                _ => tds::Fault::after_bytes(1 + after * 10, harm),
+            };
+            let part =
+                self.random.pick(&["changes */", "rows */", "commits */", "instances */", "lsn */", "session */", ""]);
+            line.fault(Stage::request(part), fault);
+        }
     }
 
     /// An error must have a reason, and what is in the log must be right whatever came.
@@ -261,6 +280,9 @@ impl History {
             let mut world = self.job.model.world();
             world.agent = true;
             world.capture_all();
+        }
+        if let Some(line) = &self.job.line {
+            line.mend();
         }
         self.last = None;
         for minute in [self.minute + 600, self.minute + 1200] {

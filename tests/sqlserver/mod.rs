@@ -10,6 +10,7 @@ mod start;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::Int64Type;
@@ -88,7 +89,8 @@ impl Job {
         let database = Database::new(Arc::clone(&self.model), "reader", "s3cret");
         let line = tds::Server::start(tds::Settings::default(), Arc::new(database)).await.unwrap();
         let batch_rows = self.model.world().batch_rows;
-        let settings = Settings { batch_rows, ..Settings::default() };
+        let answer_timeout = Duration::from_millis(100);
+        let settings = Settings { batch_rows, answer_timeout, ..Settings::default() };
         self.server = Arc::new(client(&line, "Shop", "s3cret", settings));
         self.line = Some(Arc::new(line));
         self

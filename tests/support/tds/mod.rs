@@ -144,6 +144,11 @@ impl Server {
         self.shared.state().faults.push((stage, fault));
     }
 
+    /// Forgets the faults that still wait.
+    pub(crate) fn mend(&self) {
+        self.shared.state().faults.clear();
+    }
+
     /// How many faults still wait.
     pub(crate) fn waiting_faults(&self) -> usize {
         self.shared.state().faults.len()

@@ -4,6 +4,7 @@
 mod cli;
 mod crash;
 mod events;
+mod fingerprints;
 mod golden;
 mod handler;
 mod hostile;

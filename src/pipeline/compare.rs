@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use hashbrown::HashMap;
 
-use super::output::{Finished, Output};
+use super::output::{Finished, Output, UnboundFingerprints};
 use super::schema;
 use crate::ahead::ahead;
 use crate::diff::{Counts, Diff, Fault, LookupPlan, Outcome, PrintPlan, Rules, SetHash};
@@ -14,7 +14,6 @@ use crate::error::{Error, Result};
 use crate::lake::base::Base;
 use crate::lake::footer::{FileKind, Footer};
 use crate::lake::layout::RunTime;
-use crate::lake::parquet::ParquetWriter;
 use crate::lake::store::Payload;
 use crate::position::Position;
 use crate::table::{
@@ -97,7 +96,7 @@ pub(super) fn compare(job: &Job) -> Result<Pass> {
 
 /// Writes the deleted rows, proves the changes, and ends the files. Where [`Pass::deleted`] names rows of the full load, it
 /// must be at hand by now. The file is that of the full load's fingerprints, which lacks only the full load's tag.
-pub(super) fn complete(job: &Job, mut pass: Pass) -> Result<(Comparison, ParquetWriter)> {
+pub(super) fn complete(job: &Job, mut pass: Pass) -> Result<(Comparison, UnboundFingerprints)> {
     let schemas = job.base.schemas();
     let plan = |older: &&TableSchema| PrintPlan::new(older, older, &job.spec.pk, None);
     let plans: Vec<PrintPlan> = schemas.iter().map(plan).collect::<Result<_>>()?;
@@ -152,7 +151,7 @@ fn last_lines(job: &Job, schema: &TableSchema, plan: &PrintPlan) -> Result<HashM
     Ok(lines)
 }
 
-fn comparison(job: &Job, pass: Pass) -> Result<(Comparison, ParquetWriter)> {
+fn comparison(job: &Job, pass: Pass) -> Result<(Comparison, UnboundFingerprints)> {
     let Pass { schema, output, outcome: Outcome { counts, new_set: set_hash, .. } } = pass;
     let footer = |kind| Footer {
         kind,

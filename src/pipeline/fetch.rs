@@ -2,10 +2,10 @@
 
 use super::Run;
 use super::compare::{Comparison, Job, Stamp, compare, complete};
+use super::output::UnboundFingerprints;
 use crate::error::{Error, Result};
 use crate::lake::base::{Base, BaseOutline};
 use crate::lake::fingerprints::{Fingerprints, Found, Origin};
-use crate::lake::parquet::ParquetWriter;
 use crate::lake::store::ETag;
 use crate::table::{TableSchema, TableSpec};
 
@@ -13,7 +13,7 @@ use crate::table::{TableSchema, TableSpec};
 pub(super) struct Compared {
     pub(super) found: Comparison,
     /// The fingerprints of the new full load, which lack only its tag.
-    pub(super) fingerprints: ParquetWriter,
+    pub(super) fingerprints: UnboundFingerprints,
     /// The tag of the fingerprints that they replace.
     pub(super) replaced: Option<ETag>,
 }

@@ -13,7 +13,7 @@ use crate::ahead::no_thread;
 use crate::diff::{Operation, PrintPlan, Prints, SetHash, Verdict};
 use crate::error::{Error, Result};
 use crate::lake::base::take;
-use crate::lake::fingerprints;
+use crate::lake::fingerprints::{self, Origin};
 use crate::lake::footer::Footer;
 use crate::lake::parquet::{Encoding, ParquetWriter};
 use crate::lake::store::Payload;
@@ -37,6 +37,7 @@ pub(super) struct Output {
 struct Fingerprints {
     schema: SchemaRef,
     encoder: Encoder,
+    orders: SetHash,
 }
 
 /// The fingerprints of the changes as they were written.
@@ -57,7 +58,7 @@ impl Output {
         let plain = fingerprints::schema(order);
         let path = workspace.new_file("fingerprints.parquet");
         let encoder = Encoder::start(path, SchemaRef::clone(&plain), Encoding::Plain)?;
-        let fingerprints = Fingerprints { schema: plain, encoder };
+        let fingerprints = Fingerprints { schema: plain, encoder, orders: SetHash::default() };
         Ok(Self { workspace: workspace.clone(), full_load, fingerprints, cdc: None, written: Written::default() })
     }
 
@@ -73,7 +74,9 @@ impl Output {
             None => rows.batch.clone(),
         })?;
         let fingerprints = &mut self.fingerprints;
-        fingerprints.encoder.write(fingerprints::batch(&fingerprints.schema, prints, kept.as_ref())?)?;
+        let (batch, orders) = fingerprints::batch(&fingerprints.schema, prints, kept.as_ref())?;
+        fingerprints.orders.add_all(orders);
+        fingerprints.encoder.write(batch)?;
         let changed = pick(&|verdict| matches!(verdict, Verdict::Insert | Verdict::Update));
         if changed.is_empty() {
             return Ok(());
@@ -116,10 +119,11 @@ impl Output {
 
     /// Ends the files with their footers: the full load, and the CDC file if there were changes. The fingerprints still
     /// lack theirs: what the full load's tag is shows when it is stored.
-    pub(super) fn finish(mut self, full_load: &Footer, cdc: &Footer) -> Result<Finished> {
+    pub(super) fn finish(self, full_load: &Footer, cdc: &Footer) -> Result<Finished> {
         let cdc = self.cdc.map(|encoder| encoder.finish(cdc)).transpose()?;
         let full_load = self.full_load.finish(full_load)?;
-        Ok(Finished { full_load, cdc, fingerprints: self.fingerprints.encoder.join()? })
+        let Fingerprints { mut encoder, orders, .. } = self.fingerprints;
+        Ok(Finished { full_load, cdc, fingerprints: UnboundFingerprints { file: encoder.join()?, orders } })
     }
 }
 
@@ -127,7 +131,25 @@ impl Output {
 pub(super) struct Finished {
     pub(super) full_load: Payload,
     pub(super) cdc: Option<Payload>,
-    pub(super) fingerprints: ParquetWriter,
+    pub(super) fingerprints: UnboundFingerprints,
+}
+
+/// The file of the fingerprints, which lacks only what they belong to.
+pub(super) struct UnboundFingerprints {
+    file: ParquetWriter,
+    orders: SetHash,
+}
+
+impl UnboundFingerprints {
+    /// How many rows they are of.
+    pub(super) fn rows(&self) -> u64 {
+        self.file.rows()
+    }
+
+    /// The complete file.
+    pub(super) fn bind(self, origin: &Origin) -> Result<Payload> {
+        self.file.finish(origin.to_metadata(self.orders))
+    }
 }
 
 /// A Parquet file under construction on a thread of its own.
@@ -167,5 +189,12 @@ impl Encoder {
 
     pub(super) fn finish(mut self, footer: &Footer) -> Result<Payload> {
         self.join()?.finish(footer.to_metadata())
+    }
+}
+
+/// Waits for the thread, so that nothing is written to the work folder any more when that is removed.
+impl Drop for Encoder {
+    fn drop(&mut self) {
+        let _abandoned = self.join();
     }
 }

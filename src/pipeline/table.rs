@@ -5,14 +5,14 @@ use std::time::{Duration, Instant};
 use super::Run;
 use super::compare::{Comparison, Stamp};
 use super::fetch::{Compared, compare_with_base};
+use super::output::UnboundFingerprints;
 use super::publish::{Publication, Published};
 use crate::error::Result;
 use crate::lake::base::BaseOutline;
 use crate::lake::commit::{Entry, StateVersion, TableLog};
-use crate::lake::fingerprints::{Fingerprints, Origin};
+use crate::lake::fingerprints::{Fingerprints, Origin, WORTH_KEEPING_ROWS};
 use crate::lake::footer::Footer;
 use crate::lake::layout;
-use crate::lake::parquet::ParquetWriter;
 use crate::lake::store::ETag;
 use crate::position::Position;
 use crate::report::{TableReport, TableStatus};
@@ -93,7 +93,7 @@ async fn enter(run: &Run<'_>, spec: &TableSpec, state: &StateVersion) -> Result<
     let Compared { found, fingerprints, replaced } = compared;
     let publication = Publication { state, resumed, outline: &outline, found: &found, stamp: &stamp };
     let (ended, full_load) = finish(run, spec, &publication).await?;
-    if let Some(etag) = full_load {
+    if let Some(etag) = full_load.filter(|_| fingerprints.rows() >= WORTH_KEEPING_ROWS) {
         let origin = Origin::new(etag, &spec.pk, found.schema.order(spec));
         keep(run, spec, fingerprints, &origin, replaced).await;
     }
@@ -101,9 +101,15 @@ async fn enter(run: &Run<'_>, spec: &TableSpec, state: &StateVersion) -> Result<
 }
 
 /// Keeps the fingerprints of the full load for the next run, which is only slower without them.
-async fn keep(run: &Run<'_>, spec: &TableSpec, file: ParquetWriter, origin: &Origin, replaced: Option<ETag>) {
+async fn keep(
+    run: &Run<'_>,
+    spec: &TableSpec,
+    fingerprints: UnboundFingerprints,
+    origin: &Origin,
+    replaced: Option<ETag>,
+) {
     let kept = async {
-        let payload = file.finish(origin.to_metadata())?;
+        let payload = fingerprints.bind(origin)?;
         Fingerprints::keep(run.store, &spec.name, &payload, replaced).await
     };
     if let Err(error) = run.within_deadline(kept).await {

@@ -7,6 +7,7 @@ PYTHON ?= python3
 
 FUNCTION := cdc-to-s3
 DEV := .venv/bin
+BENCH := .venv-bench/bin
 RELEASE := .venv-release/bin
 WITH_RELEASE_TOOLS := PATH="$(CURDIR)/$(RELEASE):$$PATH"
 CARGO_LAMBDA_ARCH := $(if $(filter x86_64,$(ARCH)),--x86-64,--arm64)
@@ -48,6 +49,14 @@ test-rust: $(DEV)/.ready ## Runs the Rust tests only, against an emulated S3
 soak: $(DEV)/.ready ## Runs the random histories and the exploration of the protocol for a long time
 	CDC_SIM_SEEDS=20000 CDC_MODEL_STATES=5000000 $(DEV)/python tests/support/emulator.py run -- \
 		cargo test --locked --test integration -- --nocapture every_history no_order_among
+
+.PHONY: bench
+bench: $(BENCH)/.ready ## Compares the whole job with DuckDB, Polars and pandas; BENCH_ROWS, BENCH_ROUNDS
+	$(BENCH)/python benches/whole_job.py
+
+.PHONY: bench-large
+bench-large: $(BENCH)/.ready ## Compares it with DuckDB and Polars on 1 and 10 million rows (12 GB of disk)
+	$(BENCH)/python benches/whole_job.py --name results-large --rows 1000000,10000000 --rounds 3 --contenders cdc-to-s3,duckdb,polars
 
 .PHONY: check
 check: lint test ## Does what CI does: lint, then test
@@ -103,13 +112,14 @@ release-tools: $(RELEASE)/.ready ## Installs cargo-lambda, Zig and the SAM CLI i
 .PHONY: clean
 clean: ## Removes all that was built or installed in this folder
 	cargo clean
-	rm -rf .venv .venv-release .aws-sam
+	rm -rf .venv .venv-bench .venv-release .aws-sam
 
-# The two environments are apart because their pinned versions of botocore differ. Each is made anew when its
-# requirements change, and counts as ready only when it is whole.
+# The environments are apart because their pinned versions of botocore differ, and because only the benchmark needs its
+# own. Each is made anew when its requirements change, and counts as ready only when it is whole.
 .venv/bin/.ready: requirements-dev.txt
+.venv-bench/bin/.ready: requirements-bench.txt
 .venv-release/bin/.ready: requirements-release.txt
-.venv/bin/.ready .venv-release/bin/.ready:
+.venv/bin/.ready .venv-bench/bin/.ready .venv-release/bin/.ready:
 	$(PYTHON) -m venv --clear $(@:/bin/.ready=)
 	$(@D)/python -m pip install --quiet --disable-pip-version-check --requirement $<
 	@touch $@

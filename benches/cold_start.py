@@ -9,12 +9,13 @@ import sys
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 RUNS = 21
 
 
-def main() -> None:
-    binary = sys.argv[1]
+def cold_starts(binary: Path) -> tuple[list[float], list[float]]:
+    """The milliseconds to the first poll and the MiB resident then, of each start."""
     polled = threading.Event()
 
     class Runtime(BaseHTTPRequestHandler):
@@ -35,13 +36,23 @@ def main() -> None:
         polled.clear()
         begun = time.perf_counter()
         process = subprocess.Popen([binary], env=environment, stderr=subprocess.DEVNULL)
-        polled.wait(10)
+        if not polled.wait(10):
+            process.kill()
+            raise RuntimeError(f"{binary} did not poll the runtime API within 10 s")
         times.append((time.perf_counter() - begun) * 1000)
-        status = open(f"/proc/{process.pid}/status").read()
+        status = Path(f"/proc/{process.pid}/status").read_text()
         memory.append(int(status.split("VmRSS:")[1].split()[0]) / 1024)
         process.kill()
         process.wait()
-    print(f"start to first poll: median {statistics.median(times):.1f} ms, least {min(times):.1f} ms, most {max(times):.1f} ms over {RUNS} starts")
+    server.shutdown()
+    return times, memory
+
+
+def main() -> None:
+    binary = Path(sys.argv[1]).resolve()
+    times, memory = cold_starts(binary)
+    spread = f"least {min(times):.1f} ms, most {max(times):.1f} ms over {RUNS} starts"
+    print(f"start to first poll: median {statistics.median(times):.1f} ms, {spread}")
     print(f"resident memory then: median {statistics.median(memory):.1f} MiB; binary {os.path.getsize(binary) / 1e6:.1f} MB")
 
 

@@ -2,6 +2,7 @@
 
 mod changes;
 mod compare;
+mod fetch;
 mod output;
 mod publish;
 mod schema;

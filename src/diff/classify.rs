@@ -5,7 +5,7 @@ use hashbrown::{HashMap, HashSet};
 use super::index::Index;
 use super::lookup::Lookup;
 use super::prints::{Prints, SetHash};
-use crate::table::{OnDuplicateKey, UpdateDetection};
+use crate::table::{OnDuplicateKey, TableSpec, UpdateDetection};
 
 /// How many offending lines are kept for the message.
 const OFFENDERS: usize = 5;
@@ -32,6 +32,13 @@ pub struct Rules {
     pub update_detection: UpdateDetection,
     /// What happens to repeated keys.
     pub on_duplicate_key: OnDuplicateKey,
+}
+
+impl Rules {
+    /// The rules of a table.
+    pub fn of(spec: &TableSpec) -> Self {
+        Self { update_detection: spec.update_detection, on_duplicate_key: spec.on_duplicate_key }
+    }
 }
 
 /// The totals of a comparison.
@@ -62,6 +69,26 @@ pub struct Fault {
     pub null: bool,
 }
 
+/// What a comparison has shown, once all rows have been seen.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// The totals.
+    pub counts: Counts,
+    /// Rows of the old snapshot.
+    pub rows_before: u64,
+    /// The slots of the old rows that no new row met, ascending.
+    pub deleted: Vec<u32>,
+    /// How many rows have a key that the policy does not allow.
+    pub fault_count: u64,
+    /// The first of them.
+    pub faults: Vec<Fault>,
+    /// The fingerprint of the new snapshot.
+    pub new_set: SetHash,
+    /// What `new_set` must be once the fingerprints of all inserted and updated rows *as written* are added to this, and
+    /// those of all deleted rows as written removed.
+    pub expected_without_changes: SetHash,
+}
+
 /// A comparison under way.
 #[derive(Debug)]
 pub struct Diff<'a> {
@@ -79,8 +106,9 @@ pub struct Diff<'a> {
 }
 
 impl<'a> Diff<'a> {
-    /// Begins a comparison with the snapshot in `index`.
-    pub fn new(index: &'a Index, rules: Rules) -> Self {
+    /// Begins a comparison with the snapshot in `index`. For `OnDuplicateKey::Last` `last_lines` says on which line each key
+    /// occurs last.
+    pub fn new(index: &'a Index, rules: Rules, last_lines: Option<HashMap<u128, u64>>) -> Self {
         let mut met = vec![0; index.slots().div_ceil(64)];
         for &slot in index.gone() {
             set_bit(&mut met, slot as usize);
@@ -90,7 +118,7 @@ impl<'a> Diff<'a> {
             rules,
             met,
             inserted: HashSet::new(),
-            last_lines: None,
+            last_lines,
             counts: Counts::default(),
             faults: Vec::new(),
             fault_count: 0,
@@ -99,17 +127,11 @@ impl<'a> Diff<'a> {
         }
     }
 
-    /// For `OnDuplicateKey::Last`: says on which line each key occurs last.
-    pub fn keep_lines(&mut self, last_lines: HashMap<u128, u64>) {
-        self.last_lines = Some(last_lines);
-    }
-
     /// Decides on the next rows, which begin on `lines`.
     pub fn classify(&mut self, rows: &Lookup, lines: &[u64]) -> Vec<Verdict> {
         let own = &rows.own;
         let mut nulls = own.null_keys.iter().copied().peekable();
-        // Looked up all together: the processor then waits for several places of memory at once.
-        let slots: Vec<Option<usize>> = (0..own.len()).map(|row| self.index.find(rows, row)).collect();
+        let slots = self.index.find_all(rows);
         (0..own.len())
             .map(|row| {
                 let null = nulls.next_if_eq(&row).is_some();
@@ -120,7 +142,7 @@ impl<'a> Diff<'a> {
             .collect()
     }
 
-    fn verdict(&mut self, rows: &Lookup, row: usize, found: Option<usize>, line: u64, null: bool) -> Verdict {
+    fn verdict(&mut self, rows: &Lookup, row: usize, found: Option<u32>, line: u64, null: bool) -> Verdict {
         let key = rows.own.keys[row];
         let fails = self.rules.on_duplicate_key == OnDuplicateKey::Fail;
         if null && fails {
@@ -130,7 +152,7 @@ impl<'a> Diff<'a> {
             return Verdict::Dropped;
         }
         let repeated = match found {
-            Some(slot) => set_bit(&mut self.met, slot),
+            Some(slot) => set_bit(&mut self.met, slot as usize),
             None => !self.inserted.insert(key),
         };
         match found {
@@ -141,7 +163,7 @@ impl<'a> Diff<'a> {
         }
     }
 
-    fn compare(&mut self, slot: usize, rows: &Lookup, row: usize) -> Verdict {
+    fn compare(&mut self, slot: u32, rows: &Lookup, row: usize) -> Verdict {
         let own = &rows.own;
         let differs = rows.as_in(self.index.schema_of(slot)).contents[row] != self.index.content(slot);
         // A date that means the same may be the greater text once its column is text: `1.50` was 1.5.
@@ -185,32 +207,20 @@ impl<'a> Diff<'a> {
         self.new_set.add(own.keys[row], own.contents[row]);
     }
 
-    /// The keys that the policy does not allow: how many there are, and the first of them.
-    pub fn faults(&self) -> (u64, &[Fault]) {
-        (self.fault_count, &self.faults)
-    }
-
-    /// The totals, once all rows have been seen.
-    pub fn counts(&self) -> Counts {
-        let met = self.met.iter().map(|word| u64::from(word.count_ones())).sum::<u64>();
-        Counts { deleted: self.index.slots() as u64 - met, ..self.counts }
-    }
-
-    /// The slots of the old rows that no new row met, ascending.
-    pub fn deleted(&self) -> Vec<u32> {
+    /// What was found.
+    pub fn outcome(self) -> Outcome {
         let slots = u32::try_from(self.index.slots()).unwrap_or(u32::MAX);
-        (0..slots).filter(|&slot| self.met[slot as usize / 64] & (1 << (slot % 64)) == 0).collect()
-    }
-
-    /// The fingerprint of the new snapshot.
-    pub fn new_set(&self) -> SetHash {
-        self.new_set
-    }
-
-    /// What [`Self::new_set`] must be once the fingerprints of all inserted and updated rows *as written* are added to
-    /// this, and those of all deleted rows as written removed.
-    pub fn expected_without_changes(&self) -> SetHash {
-        self.expected
+        let met = |slot: u32| self.met[slot as usize / 64] & (1 << (slot % 64)) != 0;
+        let deleted: Vec<u32> = (0..slots).filter(|&slot| !met(slot)).collect();
+        Outcome {
+            counts: Counts { deleted: deleted.len() as u64, ..self.counts },
+            rows_before: self.index.rows(),
+            deleted,
+            fault_count: self.fault_count,
+            faults: self.faults,
+            new_set: self.new_set,
+            expected_without_changes: self.expected,
+        }
     }
 }
 
@@ -250,10 +260,10 @@ mod tests {
     ) -> (Vec<Verdict>, Counts) {
         let index = index(old);
         let rules = Rules { update_detection: detection, on_duplicate_key: OnDuplicateKey::Fail };
-        let mut diff = Diff::new(&index, rules);
+        let mut diff = Diff::new(&index, rules, None);
         let lines: Vec<u64> = (2..).take(new.len()).collect();
         let verdicts = diff.classify(&prints(new).into(), &lines);
-        (verdicts, diff.counts())
+        (verdicts, diff.outcome().counts)
     }
 
     const OLD: [(u128, u64, i64); 4] = [(1, 10, 5), (2, 20, 5), (3, 30, 5), (4, 40, 5)];
@@ -282,9 +292,9 @@ mod tests {
         let new = Lookup::from(prints(&[(1, 10, 0), (2, 20, 0), (1, 11, 0), (2, 21, 0)]));
         let run = |policy, last: Option<HashMap<u128, u64>>| {
             let rules = Rules { update_detection: UpdateDetection::Content, on_duplicate_key: policy };
-            let mut diff = Diff::new(&old, rules);
+            let mut diff = Diff::new(&old, rules, None);
             diff.last_lines = last;
-            (diff.classify(&new, &[2, 3, 4, 5]), diff.fault_count, diff.counts().dropped)
+            (diff.classify(&new, &[2, 3, 4, 5]), diff.fault_count, diff.counts.dropped)
         };
         use Verdict::{Dropped, Insert, Same, Update};
         assert_eq!(run(OnDuplicateKey::First, None), (vec![Same, Insert, Dropped, Dropped], 0, 2));

@@ -3,11 +3,9 @@
 //! Rows are numbered in the order in which they are loaded: those of the full load, then those of each CDC object that
 //! came after it (log replay). The number of a row is its slot.
 
-use hashbrown::HashTable;
-use hashbrown::hash_table::Entry;
-
 use super::lookup::Lookup;
 use super::prints::{Orders, SetHash};
+use super::slots::{MAX_SLOT, Slots, halves};
 use crate::error::{Error, Result};
 
 /// What a CDC row says of its key.
@@ -42,10 +40,10 @@ impl Operation {
     }
 }
 
-/// The previous snapshot. Memory per row: 24 bytes of fingerprints, 5 to 10 of table, 8 of date where there is one.
+/// The previous snapshot. Memory per row: 24 bytes of fingerprints, 12 of table, 8 of date where there is one.
 #[derive(Debug, Default)]
 pub struct Index {
-    table: HashTable<u32>,
+    table: Slots,
     rows: Vec<Row>,
     pub(crate) orders: Orders,
     gone: Vec<u32>,
@@ -56,13 +54,13 @@ pub struct Index {
 
 /// Key and content side by side, because who looks one up wants the other: most of the time goes into waiting for memory.
 #[derive(Clone, Copy, Debug)]
-struct Row {
-    key: [u64; 2],
+pub(super) struct Row {
+    pub(super) key: [u64; 2],
     content: u64,
 }
 
 impl Row {
-    fn new(key: u128, content: u64) -> Self {
+    pub(super) fn new(key: u128, content: u64) -> Self {
         Self { key: halves(key), content }
     }
 
@@ -79,9 +77,8 @@ impl Index {
 
     /// Makes room for so many rows more.
     pub fn reserve(&mut self, rows: usize) {
-        let held = &self.rows;
-        self.table.reserve(rows, |&slot| held[slot as usize].key[0]);
-        self.rows.reserve(rows);
+        self.table.reserve(rows, &self.rows);
+        self.rows.reserve_exact(rows);
     }
 
     /// Begins the next file, whose rows are in the schema of this number.
@@ -96,10 +93,11 @@ impl Index {
         let prints = &rows.own;
         self.rows.extend(prints.keys.iter().zip(&prints.contents).map(|(&key, &content)| Row::new(key, content)));
         self.orders.extend(&prints.orders, held, prints.len());
+        self.table.warm_up(&self.rows[held..]);
         for row in 0..prints.len() {
             let operation = operations.map_or(Operation::Insert, |operations| operations[row]);
-            let slot = u32::try_from(held + row).map_err(|_| {
-                Error::data("TooManyRows", "a table of more than 4,294,967,295 rows cannot be compared")
+            let slot = u32::try_from(held + row).ok().filter(|&slot| slot <= MAX_SLOT).ok_or_else(|| {
+                Error::data("TooManyRows", "a table of more than 4,294,967,294 rows cannot be compared")
             })?;
             if !self.apply(slot, operation, rows, row) {
                 return Err(Error::internal(
@@ -134,61 +132,58 @@ impl Index {
 
     /// Enters the row of `slot`; `false` where its key is there already.
     fn insert(&mut self, slot: u32) -> bool {
-        let rows = &self.rows;
-        let Row { key, content } = rows[slot as usize];
-        let same = |&other: &u32| rows[other as usize].key == key;
-        match self.table.entry(key[0], same, |&other| rows[other as usize].key[0]) {
-            Entry::Occupied(_) => false,
-            Entry::Vacant(entry) => {
-                entry.insert(slot);
-                self.set.add(rows[slot as usize].key(), content);
-                true
-            }
+        let is_new = self.table.insert(slot, &self.rows);
+        if is_new {
+            let row = self.rows[slot as usize];
+            self.set.add(row.key(), row.content);
         }
+        is_new
     }
 
     /// Takes out the row of `slot`, which is there.
-    fn remove(&mut self, slot: usize) {
-        let row = self.rows[slot];
-        if let Ok(entry) = self.table.find_entry(row.key[0], |&other| other as usize == slot) {
-            let (old, _) = entry.remove();
+    fn remove(&mut self, slot: u32) {
+        if self.table.remove(slot, &self.rows) {
+            let row = self.rows[slot as usize];
             self.set.remove(row.key(), row.content);
-            self.gone.push(old);
+            self.gone.push(slot);
         }
     }
 
     /// The slot of the row that has the key of row `row` of `rows`, as that key reads in the schema of the slot.
-    pub fn find(&self, rows: &Lookup, row: usize) -> Option<usize> {
+    pub fn find(&self, rows: &Lookup, row: usize) -> Option<u32> {
         rows.readings().find_map(|prints| {
-            let slot = self.slot_of(prints.keys[row])?;
+            let slot = self.table.find(halves(prints.keys[row]), &self.rows)?;
             std::ptr::eq(rows.as_in(self.schema_of(slot)), prints).then_some(slot)
         })
     }
 
-    fn slot_of(&self, key: u128) -> Option<usize> {
-        let key = halves(key);
-        self.table.find(key[0], |&slot| self.rows[slot as usize].key == key).map(|&slot| slot as usize)
+    /// What [`Self::find`] finds for each of the rows.
+    pub fn find_all(&self, rows: &Lookup) -> Vec<Option<u32>> {
+        if rows.readings().count() == 1 {
+            return self.table.find_all(&rows.own.keys, &self.rows);
+        }
+        (0..rows.own.len()).map(|row| self.find(rows, row)).collect()
     }
 
     /// The number of the schema that the row of `slot` is in.
-    pub fn schema_of(&self, slot: usize) -> usize {
-        let after = self.files.partition_point(|&(first, _)| first <= slot);
+    pub fn schema_of(&self, slot: u32) -> usize {
+        let after = self.files.partition_point(|&(first, _)| first <= slot as usize);
         after.checked_sub(1).map_or(0, |file| self.files[file].1)
     }
 
     /// The content's fingerprint of the row of `slot`.
-    pub fn content(&self, slot: usize) -> u64 {
-        self.rows[slot].content
+    pub fn content(&self, slot: u32) -> u64 {
+        self.rows[slot as usize].content
     }
 
     /// The key's fingerprint of the row of `slot`.
-    pub(crate) fn key(&self, slot: usize) -> u128 {
-        self.rows[slot].key()
+    pub(crate) fn key(&self, slot: u32) -> u128 {
+        self.rows[slot as usize].key()
     }
 
     /// Whether the date of the row of `slot` is smaller than value `row` of `orders`.
-    pub fn precedes(&self, slot: usize, orders: &Orders, row: usize) -> bool {
-        orders.exceeds(row, &self.orders, slot)
+    pub fn precedes(&self, slot: u32, orders: &Orders, row: usize) -> bool {
+        orders.exceeds(row, &self.orders, slot as usize)
     }
 
     /// How many rows the snapshot has.
@@ -212,11 +207,6 @@ impl Index {
     }
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "the lower half, which is also good enough for the hash table")]
-fn halves(key: u128) -> [u64; 2] {
-    [key as u64, (key >> 64) as u64]
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::prints::Prints;
@@ -236,7 +226,10 @@ mod tests {
         index.begin_file(1);
         index.load(&prints(&[(4, 40), (1, 11), (2, 20)]), Some(&[Insert, Update, Delete])).unwrap();
         assert_eq!(index.rows(), 3);
-        assert_eq!([1, 2, 3, 4].map(|key| index.slot_of(key)), [Some(4), None, Some(2), Some(3)]);
+        assert_eq!(
+            [1, 2, 3, 4].map(|key| index.table.find(halves(key), &index.rows)),
+            [Some(4), None, Some(2), Some(3)]
+        );
         assert_eq!([index.schema_of(2), index.schema_of(4)], [0, 1]);
         let mut expected = SetHash::default();
         [(1, 11), (3, 30), (4, 40)].iter().for_each(|&(key, content)| expected.add(key, content));
@@ -253,7 +246,7 @@ mod tests {
         let older = Prints { keys: vec![1, 2], contents: vec![11, 20], ..Prints::default() };
         let rows = Lookup { own, older: vec![Some(older), None] };
         index.load(&rows, Some(&[Operation::Update, Operation::Delete])).unwrap();
-        assert_eq!([1, 2, 101, 102].map(|key| index.slot_of(key)), [None, None, Some(2), None]);
+        assert_eq!([1, 2, 101, 102].map(|key| index.table.find(halves(key), &index.rows)), [None, None, Some(2), None]);
         assert_eq!(index.find(&rows, 0), Some(2));
         assert_eq!(index.gone(), [0, 1, 3]);
     }

@@ -8,8 +8,10 @@ mod classify;
 mod index;
 mod lookup;
 mod prints;
+mod slots;
 
-pub use self::classify::{Counts, Diff, Fault, Rules, Verdict};
+pub(crate) use self::cells::distinct;
+pub use self::classify::{Counts, Diff, Fault, Outcome, Rules, Verdict};
 pub use self::index::{Index, Operation};
 pub use self::lookup::{Lookup, LookupPlan};
-pub use self::prints::{PrintPlan, Prints, SetHash};
+pub use self::prints::{Orders, PrintPlan, Prints, SetHash};

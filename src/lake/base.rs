@@ -4,23 +4,30 @@
 //! replaying it gives the state that readers of the log have seen. A missing full load is no loss: the whole log gives it
 //! back.
 
+use std::num::NonZero;
+use std::thread;
+
 use arrow::array::{Array, AsArray, RecordBatch, UInt32Array};
 use parquet::arrow::arrow_reader::{RowSelection, RowSelector};
 
 use super::fetch::fetch;
+use super::fingerprints::Fingerprints;
 use super::footer::{FileKind, Footer};
 use super::layout::{self, Place, RunTime};
 use super::parquet::{ParquetFile, read_footer};
 use super::store::{ETag, ObjectStore};
-use crate::ahead::ahead;
+use crate::ahead::{ahead, all_ahead};
 use crate::diff::{Index, LookupPlan, Operation};
 use crate::error::{Error, Result};
 use crate::position::Position;
-use crate::table::{ColumnType, OP_COLUMN, TableName, TableSchema};
+use crate::table::{BATCH_ROWS, ColumnType, OP_COLUMN, TableName, TableSchema};
 use crate::workspace::Workspace;
 
 /// Room is made ahead for so many rows of a file at most, whatever its footer says.
 const MOST_RESERVED: usize = 1 << 24;
+
+/// At most so many threads read one file.
+const MOST_READERS: usize = 4;
 
 /// The footers that make up the base, read in this order: the full load, then the listing of what came after it.
 #[derive(Clone, Debug)]
@@ -114,7 +121,30 @@ impl BaseOutline {
 /// The files of a base, at hand.
 #[derive(Clone, Debug)]
 pub struct Base {
-    files: Vec<ParquetFile>,
+    files: Vec<BaseFile>,
+}
+
+/// A file of a base. Of the full load mostly the fingerprints are enough.
+#[derive(Clone, Debug)]
+enum BaseFile {
+    Whole(ParquetFile),
+    Fingerprints(Fingerprints, Footer),
+}
+
+impl BaseFile {
+    fn footer(&self) -> &Footer {
+        match self {
+            Self::Whole(file) => file.footer(),
+            Self::Fingerprints(_, footer) => footer,
+        }
+    }
+
+    fn whole(&self) -> Result<&ParquetFile> {
+        match self {
+            Self::Whole(file) => Ok(file),
+            Self::Fingerprints(..) => Err(Error::internal("NotFetched", "the full load was not fetched")),
+        }
+    }
 }
 
 impl Base {
@@ -127,16 +157,40 @@ impl Base {
     ) -> Result<Self> {
         let mut files = Vec::new();
         if let Some((_, expected)) = &outline.full_load {
-            let key = layout::full_load(table);
-            let (payload, etag) = fetch(store, &key, workspace).await?.ok_or_else(|| vanished(&key))?;
-            if etag != *expected {
-                return Err(Error::conflict("FullLoadMoved", format!("`{key}` was replaced while it was being read"))
-                    .hint("another run is at work on the table; the next run does what is left"));
-            }
-            files.push(ParquetFile::open(&key, payload)?);
+            files.push(BaseFile::Whole(full_load(store, table, expected, workspace).await?));
         }
         files.extend(Self::fetch_log(store, outline, workspace).await?.files);
         Ok(Self { files })
+    }
+
+    /// Fetches the files of `outline`, but of the full load only these fingerprints.
+    pub async fn fetch_with_fingerprints(
+        store: &dyn ObjectStore,
+        outline: &BaseOutline,
+        fingerprints: Fingerprints,
+        workspace: &Workspace,
+    ) -> Result<Self> {
+        let first = outline.full_load.as_ref().map(|(footer, _)| BaseFile::Fingerprints(fingerprints, footer.clone()));
+        let log = Self::fetch_log(store, outline, workspace).await?.files;
+        Ok(Self { files: first.into_iter().chain(log).collect() })
+    }
+
+    /// Fetches the full load, too, if it is needed for the rows of `slots`, ascending, and is not at hand.
+    pub async fn complete(
+        &mut self,
+        slots: &[u32],
+        store: &dyn ObjectStore,
+        table: &TableName,
+        outline: &BaseOutline,
+        workspace: &Workspace,
+    ) -> Result<()> {
+        if let (Some(file @ BaseFile::Fingerprints(..)), Some((_, expected))) =
+            (self.files.first_mut(), &outline.full_load)
+            && slots.first().is_some_and(|&slot| u64::from(slot) < file_rows(file.footer()))
+        {
+            *file = BaseFile::Whole(full_load(store, table, expected, workspace).await?);
+        }
+        Ok(())
     }
 
     /// Fetches the CDC objects of `outline` only.
@@ -144,7 +198,7 @@ impl Base {
         let mut files = Vec::new();
         for (key, _) in outline.changes() {
             let (payload, _) = fetch(store, key, workspace).await?.ok_or_else(|| vanished(key))?;
-            files.push(ParquetFile::open(key, payload)?);
+            files.push(BaseFile::Whole(ParquetFile::open(key, payload)?));
         }
         Ok(Self { files })
     }
@@ -162,7 +216,7 @@ impl Base {
 
     /// Takes files that are already at hand: at most one full load, first, then CDC objects, oldest first.
     pub fn of(files: Vec<ParquetFile>) -> Self {
-        Self { files }
+        Self { files: files.into_iter().map(BaseFile::Whole).collect() }
     }
 
     /// The distinct schemas of the files; the number of one is its place here.
@@ -177,23 +231,25 @@ impl Base {
     }
 
     /// The index of the base's rows. `order` names the date field and the type in which its values are compared.
+    ///
+    /// # Errors
+    /// `BadFingerprints` where the base has fingerprints that are of no use here: fetch the full load instead.
     pub fn index(&self, pk: &[String], order: Option<(&str, ColumnType)>) -> Result<Index> {
         let schemas = self.schemas();
         let mut index = Index::new();
         for file in &self.files {
-            let schema = &file.footer().schema;
-            let number = schemas.iter().position(|other| other.columns == schema.columns);
+            let footer = file.footer();
+            let number = schemas.iter().position(|other| other.columns == footer.schema.columns);
             index.begin_file(number.unwrap_or_default());
-            index.reserve(usize::try_from(file_rows(file)).unwrap_or_default().min(MOST_RESERVED));
-            let plan = LookupPlan::new(schema, &schemas, pk, order)?;
-            let decode = |give: &mut dyn FnMut(RecordBatch) -> Result<()>| {
-                file.batches(None)?.try_for_each(|batch| give(batch?))
-            };
-            ahead("decode", decode, |batch| {
-                let operations = operations(file, &batch)?;
-                index.load(&plan.prints(&batch)?, operations.as_deref())
-            })?;
-            check(file, &index)?;
+            index.reserve(usize::try_from(file_rows(footer)).unwrap_or_default().min(MOST_RESERVED));
+            match file {
+                BaseFile::Whole(file) => {
+                    let plan = LookupPlan::new(&footer.schema, &schemas, pk, order)?;
+                    load(file, &plan, &mut index)?;
+                    check(file, &index)?;
+                }
+                BaseFile::Fingerprints(fingerprints, _) => fingerprints.load(pk, order, footer, &mut index)?,
+            }
         }
         Ok(index)
     }
@@ -204,20 +260,37 @@ impl Base {
         let mut first = 0_u64;
         let mut rest = slots;
         for file in &self.files {
-            let rows = file_rows(file);
+            let rows = file_rows(file.footer());
             let here = rest.partition_point(|&slot| u64::from(slot) < first + rows);
             let (mine, others) = rest.split_at(here);
             if !mine.is_empty() {
                 let number = schemas.iter().position(|other| other.columns == file.footer().schema.columns);
-                for batch in file.batches(Some(selection(mine, first)))? {
-                    each(number.unwrap_or_default(), batch?)?;
-                }
+                selected(file.whole()?, mine, first, &mut |batch| each(number.unwrap_or_default(), batch))?;
             }
             rest = others;
             first += rows;
         }
         Ok(())
     }
+}
+
+/// Gives the rows of `slots`, which are in a file whose first row has the slot `first`. Nearly every page has to be
+/// unpacked for a few rows, so several threads share the file.
+fn selected(
+    file: &ParquetFile,
+    slots: &[u32],
+    first: u64,
+    each: &mut dyn FnMut(RecordBatch) -> Result<()>,
+) -> Result<()> {
+    let readers = thread::available_parallelism().map_or(1, NonZero::get).min(MOST_READERS);
+    let part = slots.len().div_ceil(readers).max(BATCH_ROWS);
+    let read = |slots: &[u32]| {
+        let selection = selection(slots, first);
+        move |give: &mut dyn FnMut(RecordBatch) -> Result<()>| {
+            file.batches(Some(selection))?.try_for_each(|batch| give(batch?))
+        }
+    };
+    all_ahead("decode", slots.chunks(part).map(read), |mut batches| batches.try_for_each(each))
 }
 
 /// A full load, which is loaded first, must have the rows that its footer names.
@@ -231,9 +304,20 @@ fn check(file: &ParquetFile, index: &Index) -> Result<()> {
         .hint("it was changed by hand: restore its previous version, or delete it so that it is rebuilt from the log"))
 }
 
+/// Loads the rows of a file.
+fn load(file: &ParquetFile, plan: &LookupPlan, index: &mut Index) -> Result<()> {
+    let decode =
+        |give: &mut dyn FnMut(RecordBatch) -> Result<()>| file.batches(None)?.try_for_each(|batch| give(batch?));
+    ahead("decode", decode, |mut batches| {
+        batches.try_for_each(|batch| {
+            let operations = operations(file, &batch)?;
+            index.load(&plan.prints(&batch)?, operations.as_deref())
+        })
+    })
+}
+
 /// How many rows a file holds.
-fn file_rows(file: &ParquetFile) -> u64 {
-    let footer = file.footer();
+fn file_rows(footer: &Footer) -> u64 {
     match footer.kind {
         FileKind::FullLoad => footer.rows,
         FileKind::Cdc => footer.inserted + footer.updated + footer.deleted,
@@ -274,6 +358,22 @@ pub(crate) fn take(batch: &RecordBatch, rows: &UInt32Array) -> Result<RecordBatc
     debug_assert_eq!(rows.null_count(), 0);
     arrow::compute::take_record_batch(batch, rows)
         .map_err(|error| Error::internal("TakeRows", "cannot pick the changed rows").caused_by(error))
+}
+
+/// The full load, which must have the tag `expected`.
+async fn full_load(
+    store: &dyn ObjectStore,
+    table: &TableName,
+    expected: &ETag,
+    workspace: &Workspace,
+) -> Result<ParquetFile> {
+    let key = layout::full_load(table);
+    let (payload, etag) = fetch(store, &key, workspace).await?.ok_or_else(|| vanished(&key))?;
+    if etag != *expected {
+        return Err(Error::conflict("FullLoadMoved", format!("`{key}` was replaced while it was being read"))
+            .hint("another run is at work on the table; the next run does what is left"));
+    }
+    ParquetFile::open(&key, payload)
 }
 
 pub(crate) fn expect_table(footer: &Footer, table: &str, key: &str) -> Result<()> {

@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::table::TableName;
 
+/// The folder of all states.
+pub const STATES: &str = "_state/";
+
 const STAMP: &str = "%Y%m%d_%H%M%S";
 
 /// The time of a run: its identity in names and footers, in whole seconds of UTC.
@@ -168,6 +171,16 @@ pub fn cdc_run_at(table: &TableName, key: &str) -> Option<RunTime> {
 /// The state of a table.
 pub fn state(table: &TableName) -> String {
     Place::from(table).state().to_owned()
+}
+
+/// The fingerprints of a table's full load.
+pub fn fingerprints(table: &TableName) -> String {
+    format!("_state/{table}.fingerprints")
+}
+
+/// Whether this is the key of a state.
+pub fn is_state(key: &str) -> bool {
+    key.starts_with(STATES) && key.ends_with(".json")
 }
 
 /// The report of a run.

@@ -3,7 +3,8 @@
 pub mod base;
 pub mod capture;
 pub mod commit;
-mod fetch;
+pub(crate) mod fetch;
+pub mod fingerprints;
 pub mod footer;
 pub mod layout;
 pub mod parquet;

@@ -2,24 +2,26 @@
 
 use std::fs::File;
 use std::io::BufWriter;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
+use arrow::array::{ArrayRef, RecordBatch};
 use arrow::datatypes::SchemaRef;
 use bytes::Bytes;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::RowSelection;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::errors::ParquetError;
-use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
-use parquet::file::properties::WriterProperties;
+use parquet::file::metadata::{KeyValue, ParquetMetaData, ParquetMetaDataReader};
+use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder};
+use parquet::schema::types::ColumnPath;
 
 use super::fetch;
 use super::footer::Footer;
 use super::store::{ByteRange, ETag, ObjectStore, Payload};
+use crate::diff::distinct;
 use crate::error::{Error, Result};
-use crate::table::{ParquetBatches, open_parquet};
+use crate::table::{BATCH_ROWS, ParquetBatches, open_parquet};
 
 /// Rows per row group: enough to compress well, few enough to hold one group in some tens of megabytes.
 const ROW_GROUP_ROWS: usize = 128 * 1024;
@@ -27,25 +29,36 @@ const ROW_GROUP_ROWS: usize = 128 * 1024;
 /// How much of an object's end is read to find its footer; more is asked for where that is too little.
 const FOOTER_GUESS: u64 = 64 * 1024;
 
+/// Bytes that are written to the work folder at once.
+const WRITE_BYTES: usize = 256 * 1024;
+
+/// The level of Zstandard: higher ones save little and cost much.
+const COMPRESSION_LEVEL: i32 = 1;
+
 /// A Parquet file under construction.
 pub struct ParquetWriter {
     path: PathBuf,
-    writer: ArrowWriter<BufWriter<File>>,
+    schema: SchemaRef,
+    encoding: Encoding,
+    /// Begun with the first rows, which decide on its settings.
+    writer: Option<ArrowWriter<BufWriter<File>>>,
     rows: u64,
 }
 
 impl ParquetWriter {
     /// Begins a file at `path`.
-    pub fn create(path: PathBuf, schema: SchemaRef) -> Result<Self> {
-        let file = File::create(&path).map_err(|error| disk(&path, error))?;
-        let writer = ArrowWriter::try_new(BufWriter::new(file), schema, Some(properties()?)).map_err(unwritable)?;
-        Ok(Self { path, writer, rows: 0 })
+    pub fn create(path: PathBuf, schema: SchemaRef, encoding: Encoding) -> Self {
+        Self { path, schema, encoding, writer: None, rows: 0 }
     }
 
     /// Appends rows.
     pub fn write(&mut self, batch: &RecordBatch) -> Result<()> {
         self.rows += batch.num_rows() as u64;
-        self.writer.write(batch).map_err(unwritable)
+        let writer = match &mut self.writer {
+            Some(writer) => writer,
+            none => none.insert(begin(&self.path, self.encoding, batch)?),
+        };
+        writer.write(batch).map_err(unwritable)
     }
 
     /// How many rows it has so far.
@@ -54,21 +67,33 @@ impl ParquetWriter {
     }
 
     /// Ends the file with its self-description.
-    pub fn finish(mut self, footer: &Footer) -> Result<Payload> {
-        for entry in footer.to_metadata() {
-            self.writer.append_key_value_metadata(entry);
+    pub fn finish(self, metadata: impl IntoIterator<Item = KeyValue>) -> Result<Payload> {
+        let mut writer = match self.writer {
+            Some(writer) => writer,
+            None => begin(&self.path, self.encoding, &RecordBatch::new_empty(self.schema))?,
+        };
+        for entry in metadata {
+            writer.append_key_value_metadata(entry);
         }
-        let file = self.writer.into_inner().map_err(unwritable)?;
+        let file = writer.into_inner().map_err(unwritable)?;
         let file = file.into_inner().map_err(|error| disk(&self.path, error.into_error()))?;
         let len = file.metadata().map_err(|error| disk(&self.path, error))?.len();
         Ok(Payload::File { path: Arc::new(self.path), len })
     }
 }
 
+/// Opens the file for rows that look like those of `sample`.
+fn begin(path: &Path, encoding: Encoding, sample: &RecordBatch) -> Result<ArrowWriter<BufWriter<File>>> {
+    let file = File::create(path).map_err(|error| disk(path, error))?;
+    let file = BufWriter::with_capacity(WRITE_BYTES, file);
+    ArrowWriter::try_new(file, sample.schema(), Some(encoding.properties(sample)?)).map_err(unwritable)
+}
+
 /// A file of no rows, in memory.
 pub fn empty_file(schema: SchemaRef, footer: &Footer) -> Result<Payload> {
     let mut bytes = Vec::new();
-    let mut writer = ArrowWriter::try_new(&mut bytes, schema, Some(properties()?)).map_err(unwritable)?;
+    let properties = Encoding::Table.properties(&RecordBatch::new_empty(SchemaRef::clone(&schema)))?;
+    let mut writer = ArrowWriter::try_new(&mut bytes, schema, Some(properties)).map_err(unwritable)?;
     for entry in footer.to_metadata() {
         writer.append_key_value_metadata(entry);
     }
@@ -76,13 +101,49 @@ pub fn empty_file(schema: SchemaRef, footer: &Footer) -> Result<Payload> {
     Ok(Payload::Memory(bytes.into()))
 }
 
-fn properties() -> Result<WriterProperties> {
-    let level = ZstdLevel::try_new(1).map_err(unwritable)?;
-    Ok(WriterProperties::builder()
-        .set_compression(Compression::ZSTD(level))
-        .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
-        .set_created_by(concat!("cdc-to-s3 version ", env!("CARGO_PKG_VERSION")).to_owned())
+/// How the values of a file are laid out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Encoding {
+    /// For rows of a table: compressed, with dictionaries where values repeat.
+    Table,
+    /// For numbers that look random: as they are.
+    Plain,
+}
+
+impl Encoding {
+    /// The settings for a file whose rows look like those of `sample`.
+    fn properties(self, sample: &RecordBatch) -> Result<WriterProperties> {
+        let builder = WriterProperties::builder()
+            .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
+            .set_write_batch_size(BATCH_ROWS)
+            .set_created_by(concat!("cdc-to-s3 version ", env!("CARGO_PKG_VERSION")).to_owned());
+        Ok(match self {
+            Self::Table => tabular(builder, sample)?,
+            Self::Plain => builder
+                .set_compression(Compression::UNCOMPRESSED)
+                .set_dictionary_enabled(false)
+                .set_statistics_enabled(EnabledStatistics::None)
+                .set_offset_index_disabled(true),
+        }
         .build())
+    }
+}
+
+/// A dictionary of values that hardly repeat costs time and saves nothing.
+fn tabular(builder: WriterPropertiesBuilder, sample: &RecordBatch) -> Result<WriterPropertiesBuilder> {
+    let level = ZstdLevel::try_new(COMPRESSION_LEVEL).map_err(unwritable)?;
+    let mut builder =
+        builder.set_compression(Compression::ZSTD(level)).set_statistics_enabled(EnabledStatistics::Chunk);
+    for (field, column) in sample.schema().fields().iter().zip(sample.columns()) {
+        let path = ColumnPath::new(vec![field.name().clone()]);
+        builder = builder.set_column_dictionary_enabled(path, repeats(column));
+    }
+    Ok(builder)
+}
+
+/// Whether at least half of the values have occurred before.
+fn repeats(column: &ArrayRef) -> bool {
+    distinct(column.as_ref()).is_none_or(|distinct| distinct * 2 <= column.len())
 }
 
 /// A Parquet file of the lake, whole and at hand.
@@ -119,14 +180,19 @@ impl ParquetFile {
 
     /// Reads the rows in order, or only those that `selection` names.
     pub fn batches(&self, selection: Option<RowSelection>) -> Result<Batches> {
-        let reader = match &self.payload {
-            Payload::Memory(bytes) => open_parquet(bytes.clone(), selection),
-            Payload::File { path, .. } => {
-                open_parquet(File::open(path.as_path()).map_err(|error| disk(path, error))?, selection)
-            }
-        };
-        Ok(Batches { key: self.key.clone(), reader: reader.map_err(|error| damaged(&self.key, error))? })
+        open_batches(&self.key, &self.payload, selection)
     }
+}
+
+/// Reads the rows of the Parquet file that `key` names in errors, or only those of `selection`.
+pub(super) fn open_batches(key: &str, payload: &Payload, selection: Option<RowSelection>) -> Result<Batches> {
+    let reader = match payload {
+        Payload::Memory(bytes) => open_parquet(bytes.clone(), selection),
+        Payload::File { path, .. } => {
+            open_parquet(File::open(path.as_path()).map_err(|error| disk(path, error))?, selection)
+        }
+    };
+    Ok(Batches { key: key.to_owned(), reader: reader.map_err(|error| damaged(key, error))? })
 }
 
 /// The rows of a file, batch by batch.
@@ -153,6 +219,12 @@ impl Iterator for Batches {
 
 /// Reads only the self-description of the object `key`; `None` when there is no such object.
 pub async fn read_footer(store: &dyn ObjectStore, key: &str) -> Result<Option<(Footer, ETag)>> {
+    let Some((metadata, etag)) = read_metadata(store, key).await? else { return Ok(None) };
+    Ok(Some((footer_of(&metadata, key)?, etag)))
+}
+
+/// Reads only the metadata of the Parquet object `key`; `None` when there is no such object.
+pub(super) async fn read_metadata(store: &dyn ObjectStore, key: &str) -> Result<Option<(ParquetMetaData, ETag)>> {
     let mut wanted = FOOTER_GUESS;
     loop {
         let Some(object) = store.get(key, Some(ByteRange::Suffix(wanted))).await? else { return Ok(None) };
@@ -162,7 +234,7 @@ pub async fn read_footer(store: &dyn ObjectStore, key: &str) -> Result<Option<(F
         match reader.try_parse_sized(&bytes, len) {
             Ok(()) => {
                 let metadata = reader.finish().map_err(|error| damaged(key, error))?;
-                return Ok(Some((footer_of(&metadata, key)?, etag)));
+                return Ok(Some((metadata, etag)));
             }
             Err(ParquetError::NeedMoreData(needed)) if wanted < len => {
                 wanted = len.min((needed as u64).max(wanted * 2));
@@ -194,7 +266,7 @@ fn unwritable(error: ParquetError) -> Error {
         .hint("if the disk is full, give the function more ephemeral storage, or set TMPDIR to a larger disk")
 }
 
-fn disk(path: &std::path::Path, error: std::io::Error) -> Error {
+fn disk(path: &Path, error: std::io::Error) -> Error {
     let code = if error.kind() == std::io::ErrorKind::StorageFull { "DiskFull" } else { "WorkFolder" };
     Error::config(code, format!("cannot use `{}`", path.display()))
         .caused_by(error)

@@ -6,14 +6,16 @@ mod start;
 mod table;
 mod window;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::future::Future;
 use std::time::Duration;
 
 use super::{Asked, Run, report};
 use crate::error::{Error, Kind, Result};
 use crate::lake::capture::Origin;
-use crate::lake::layout::Place;
+use crate::lake::layout::{Place, STATES, is_state};
+use crate::lake::state::State;
+use crate::lake::store::read_all;
 use crate::position::{Lsn, Position};
 use crate::report::{Report, RunStatus, TableReport, TableStatus};
 use crate::source::sqlserver::faults::{self, Moment};
@@ -26,6 +28,9 @@ const ATTEMPTS: u32 = 4;
 
 /// The pause after the first passing fault; it doubles with each try.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
+
+/// The greatest size of a state object, in bytes.
+const STATE_LIMIT: u64 = 4 * 1024 * 1024;
 
 /// What the tables of one run share.
 struct Shared<'a> {
@@ -56,7 +61,7 @@ pub(super) async fn run(asked: &Asked<'_>, sqlserver: &SqlServer) -> Result<Repo
     let fence_time = commit_time(&run, server, fence).await?;
     let shared = Shared { run: &run, sqlserver, database, fence, fence_time };
     let mut places = shared.places(&tables);
-    let mut reports = Vec::with_capacity(selected.len());
+    let mut reports = shared.lost_tables(&tables).await?;
     for table in selected {
         let place =
             places.remove(&table.full_name()).unwrap_or_else(|| Err(Error::internal("NoPlace", "no such table")));
@@ -147,6 +152,40 @@ impl Shared<'_> {
         let parse = |name: &str| TableName::parse(name).map_err(|is_wrong| faults::unsafe_name(name, is_wrong));
         let names = (parse(&self.database.name)?, parse(&table.schema)?, parse(&table.name)?);
         Ok(Place::captured(&names.0, &names.1, &names.2, self.sqlserver.feed.schema_in_path))
+    }
+
+    /// Where all tables are read: those that the lake knows of and that the database no longer tracks.
+    async fn lost_tables(&self, tables: &[Tracked]) -> Result<Vec<TableReport>> {
+        if self.sqlserver.feed.tables.is_some() || self.run.request.tables.is_some() {
+            return Ok(Vec::new());
+        }
+        let known: HashSet<String> =
+            tables.iter().filter_map(|table| Some(self.place(table).ok()?.state().to_owned())).collect();
+        let mut lost = Vec::new();
+        for entry in self.run.within_deadline(self.run.store.list(STATES, None)).await? {
+            if is_state(&entry.key)
+                && !known.contains(&entry.key)
+                && let Some(report) = self.run.within_deadline(self.lost_table(&entry.key)).await?
+            {
+                lost.push(report);
+            }
+        }
+        Ok(lost)
+    }
+
+    /// The report of the table with this state; `None` for one that is not of this database.
+    async fn lost_table(&self, key: &str) -> Result<Option<TableReport>> {
+        let Some((bytes, _)) = read_all(self.run.store, key, STATE_LIMIT).await? else { return Ok(None) };
+        let Some(head) = State::parse(&bytes, key)?.head else { return Ok(None) };
+        let Some(captured) = head.captured.filter(|captured| captured.origin.database == self.database.name) else {
+            return Ok(None);
+        };
+        let name = format!("{}.{}", captured.instance.schema, captured.instance.table);
+        let position = head.position.as_ref().and_then(Position::lsn).unwrap_or(Lsn::ZERO);
+        let error = faults::missing(&name, &captured.instance.name, Moment(position, captured.position_time));
+        let report = TableReport::failed(name, error);
+        super::table::log(&report);
+        Ok(Some(report))
     }
 
     /// A capture job that stands still fails a run that has found nothing else to say; else it is a warning.

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use hashbrown::HashMap;
 
-use super::output::{Output, Written};
+use super::output::{Finished, Output, UnboundFingerprints};
 use super::schema;
 use crate::ahead::ahead;
-use crate::diff::{Counts, Diff, Fault, LookupPlan, PrintPlan, Rules, SetHash};
+use crate::diff::{Counts, Diff, Fault, LookupPlan, Outcome, PrintPlan, Rules, SetHash};
 use crate::error::{Error, Result};
 use crate::lake::base::Base;
 use crate::lake::footer::{FileKind, Footer};
@@ -17,7 +17,7 @@ use crate::lake::layout::RunTime;
 use crate::lake::store::Payload;
 use crate::position::Position;
 use crate::table::{
-    ColumnType, OnDuplicateKey, PassError, Rows, SchemaChange, TableFile, TableSchema, TableSpec, empty_table,
+    ColumnType, OnDuplicateKey, PassError, SchemaChange, TableFile, TableSchema, TableSpec, empty_table,
 };
 use crate::trigger::Deadline;
 use crate::workspace::Workspace;
@@ -47,8 +47,21 @@ pub(super) struct Stamp {
     pub(super) previous_run_at: Option<RunTime>,
 }
 
+/// What one pass over the new snapshot has shown; only the deleted rows are still to be written.
+pub(super) struct Pass {
+    schema: TableSchema,
+    output: Output,
+    outcome: Outcome,
+}
+
+impl Pass {
+    /// The slots of the base's rows that are gone, ascending.
+    pub(super) fn deleted(&self) -> &[u32] {
+        &self.outcome.deleted
+    }
+}
+
 /// What a comparison found.
-#[derive(Debug)]
 pub(super) struct Comparison {
     pub(super) counts: Counts,
     pub(super) schema: TableSchema,
@@ -68,11 +81,11 @@ impl Comparison {
 }
 
 /// Compares the snapshot with the base.
-pub(super) fn compare(job: &Job) -> Result<Comparison> {
+pub(super) fn compare(job: &Job) -> Result<Pass> {
     let mut schema = schema::settle(&job.file, &job.spec, job.stored.as_ref())?;
     for _ in 0..PASSES {
         match pass(job, &schema) {
-            Ok(comparison) => return Ok(comparison),
+            Ok(pass) => return Ok(pass),
             Err(PassError::Fatal(error)) => return Err(error),
             Err(PassError::NotUtf8) => job.file.detect_encoding()?,
             Err(PassError::Misfit) => schema = schema::relearn(&job.file, &job.spec, job.stored.as_ref())?,
@@ -81,34 +94,46 @@ pub(super) fn compare(job: &Job) -> Result<Comparison> {
     Err(Error::internal("UnstableFile", format!("`{}` reads differently each time", job.file.name())))
 }
 
-fn pass(job: &Job, schema: &TableSchema) -> Result<Comparison, PassError> {
-    let spec = &job.spec;
-    let order = spec.date_field.as_deref().and_then(|name| Some((name, schema.column_type(name)?)));
-    let index = job.base.index(&spec.pk, order)?;
-    let rules = Rules { update_detection: spec.update_detection, on_duplicate_key: spec.on_duplicate_key };
-    let mut diff = Diff::new(&index, rules);
+/// Writes the deleted rows, proves the changes, and ends the files. Where [`Pass::deleted`] names rows of the full load, it
+/// must be at hand by now. The file is that of the full load's fingerprints, which lacks only the full load's tag.
+pub(super) fn complete(job: &Job, mut pass: Pass) -> Result<(Comparison, UnboundFingerprints)> {
+    let schemas = job.base.schemas();
+    let plan = |older: &&TableSchema| PrintPlan::new(older, older, &job.spec.pk, None);
+    let plans: Vec<PrintPlan> = schemas.iter().map(plan).collect::<Result<_>>()?;
+    let (output, schema) = (&mut pass.output, &pass.schema);
+    job.base.rows(&pass.outcome.deleted, &mut |number, batch| output.write_deleted(&batch, schema, &plans[number]))?;
+    prove(job, &pass)?;
+    comparison(job, pass)
+}
+
+fn pass(job: &Job, schema: &TableSchema) -> Result<Pass, PassError> {
+    let (spec, order) = (&job.spec, schema.order(&job.spec));
     let schemas = job.base.schemas();
     let plan = LookupPlan::new(schema, &schemas, &spec.pk, order)?;
-    if spec.on_duplicate_key == OnDuplicateKey::Last {
-        diff.keep_lines(last_lines(job, schema, plan.own())?);
-    }
-    let mut output = Output::create(&job.workspace, schema)?;
-    ahead(
+    let last_lines = match spec.on_duplicate_key {
+        OnDuplicateKey::Last => Some(last_lines(job, schema, plan.own())?),
+        _ => None,
+    };
+    let mut output = Output::create(&job.workspace, schema, order.map(|(_, order)| order))?;
+    let outcome = ahead(
         "read",
         |give| job.file.read(spec, schema, give),
-        |rows: Rows| {
-            (job.progress)(rows.lines.len() as u64);
-            in_time(job)?;
-            let verdicts = diff.classify(&plan.prints(&rows.batch)?, &rows.lines);
-            output.write(&rows, &verdicts, plan.own())
+        |batches| {
+            // The index is loaded while the first rows are being read.
+            let index = job.base.index(&spec.pk, order)?;
+            let mut diff = Diff::new(&index, Rules::of(spec), last_lines);
+            for rows in batches {
+                (job.progress)(rows.lines.len() as u64);
+                in_time(job)?;
+                let prints = plan.prints(&rows.batch)?;
+                let verdicts = diff.classify(&prints, &rows.lines);
+                output.write(&rows, &verdicts, &prints.own, plan.own())?;
+            }
+            Ok(diff.outcome())
         },
     )?;
-    guard(job, schema, &diff, plan.own(), index.rows())?;
-    let base: Vec<PrintPlan> =
-        schemas.iter().map(|older| PrintPlan::new(older, older, &spec.pk, None)).collect::<Result<_>>()?;
-    job.base.rows(&diff.deleted(), &mut |number, batch| output.write_deleted(&batch, schema, &base[number]))?;
-    prove(job, &diff, output.written())?;
-    Ok(comparison(job, schema, output, diff.counts(), diff.new_set())?)
+    guard(job, schema, &outcome, plan.own())?;
+    Ok(Pass { schema: schema.clone(), output, outcome })
 }
 
 /// Nothing is lost by stopping here.
@@ -126,13 +151,8 @@ fn last_lines(job: &Job, schema: &TableSchema, plan: &PrintPlan) -> Result<HashM
     Ok(lines)
 }
 
-fn comparison(
-    job: &Job,
-    schema: &TableSchema,
-    output: Output,
-    counts: Counts,
-    set_hash: SetHash,
-) -> Result<Comparison> {
+fn comparison(job: &Job, pass: Pass) -> Result<(Comparison, UnboundFingerprints)> {
+    let Pass { schema, output, outcome: Outcome { counts, new_set: set_hash, .. } } = pass;
     let footer = |kind| Footer {
         kind,
         table: job.spec.name.to_string(),
@@ -151,34 +171,28 @@ fn comparison(
         captured: None,
     };
     let (full, changes) = (footer(FileKind::FullLoad), footer(FileKind::Cdc));
-    let (full_load, cdc) = output.finish(&full, &changes)?;
-    Ok(Comparison {
+    let Finished { full_load, cdc, fingerprints } = output.finish(&full, &changes)?;
+    let found = Comparison {
         counts,
-        schema: schema.clone(),
         schema_changes: job.stored.as_ref().map(|stored| schema.changes_since(stored)).unwrap_or_default(),
-        warnings: warnings(&job.spec, schema, counts),
+        warnings: warnings(&job.spec, &schema, counts),
+        schema,
         set_hash,
         cdc: cdc.map(|payload| (payload, changes)),
         full_load: (full_load, full),
-    })
+    };
+    Ok((found, fingerprints))
 }
 
 /// Refuses keys that the policy does not allow, and snapshots that look like a loss rather than a change.
-fn guard(
-    job: &Job,
-    schema: &TableSchema,
-    diff: &Diff<'_>,
-    plan: &PrintPlan,
-    rows_before: u64,
-) -> Result<(), PassError> {
-    let (faults, first) = diff.faults();
-    if faults > 0 {
-        return Err(bad_keys(job, schema, plan, faults, first)?.into());
+fn guard(job: &Job, schema: &TableSchema, outcome: &Outcome, plan: &PrintPlan) -> Result<(), PassError> {
+    let Outcome { counts, fault_count, ref faults, rows_before, .. } = *outcome;
+    if fault_count > 0 {
+        return Err(bad_keys(job, schema, plan, fault_count, faults)?.into());
     }
     if job.approve_deletes {
         return Ok(());
     }
-    let counts = diff.counts();
     let name = &job.spec.name;
     if counts.rows == 0 {
         return Err(empty_table(job.file.name(), name.as_str()).into());
@@ -243,11 +257,11 @@ fn first_lines(
 }
 
 /// Old rows plus the changes as written must be the new rows.
-fn prove(job: &Job, diff: &Diff<'_>, written: Written) -> Result<()> {
-    let mut expected = diff.expected_without_changes();
-    expected.0 = expected.0.wrapping_add(written.present.0).wrapping_sub(written.absent.0);
-    let counts = diff.counts();
-    if expected == diff.new_set() && written.deleted == counts.deleted {
+fn prove(job: &Job, pass: &Pass) -> Result<()> {
+    let (outcome, written) = (&pass.outcome, pass.output.written());
+    let mut replayed = outcome.expected_without_changes;
+    replayed.0 = replayed.0.wrapping_add(written.present.0).wrapping_sub(written.absent.0);
+    if replayed == outcome.new_set && written.deleted == outcome.counts.deleted {
         return Ok(());
     }
     Err(Error::internal(

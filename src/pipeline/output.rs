@@ -10,14 +10,15 @@ use arrow::array::{ArrayRef, RecordBatch, StringArray, UInt32Array};
 use arrow::datatypes::SchemaRef;
 
 use crate::ahead::no_thread;
-use crate::diff::{Operation, PrintPlan, SetHash, Verdict};
+use crate::diff::{Operation, PrintPlan, Prints, SetHash, Verdict};
 use crate::error::{Error, Result};
 use crate::lake::base::take;
+use crate::lake::fingerprints::{self, Origin};
 use crate::lake::footer::Footer;
-use crate::lake::parquet::ParquetWriter;
+use crate::lake::parquet::{Encoding, ParquetWriter};
 use crate::lake::store::Payload;
 use crate::lake::with_op;
-use crate::table::{Rows, TableSchema, widen};
+use crate::table::{ColumnType, Rows, TableSchema, widen};
 use crate::workspace::Workspace;
 
 /// Batches that may wait for an encoder.
@@ -27,8 +28,16 @@ const WAITING: usize = 4;
 pub(super) struct Output {
     workspace: Workspace,
     full_load: Encoder,
+    fingerprints: Fingerprints,
     cdc: Option<Encoder>,
     written: Written,
+}
+
+/// The file of the full load's fingerprints, for the next run.
+struct Fingerprints {
+    schema: SchemaRef,
+    encoder: Encoder,
+    orders: SetHash,
 }
 
 /// The fingerprints of the changes as they were written.
@@ -43,23 +52,31 @@ pub(super) struct Written {
 }
 
 impl Output {
-    /// Begins the full load of a table with this schema.
-    pub(super) fn create(workspace: &Workspace, schema: &TableSchema) -> Result<Self> {
-        let full_load = Encoder::start(workspace.new_file("full-load.parquet"), schema.arrow())?;
-        Ok(Self { workspace: workspace.clone(), full_load, cdc: None, written: Written::default() })
+    /// Begins the full load of a table with this schema, whose date field is compared in the type `order`.
+    pub(super) fn create(workspace: &Workspace, schema: &TableSchema, order: Option<ColumnType>) -> Result<Self> {
+        let full_load = Encoder::start(workspace.new_file("full-load.parquet"), schema.arrow(), Encoding::Table)?;
+        let plain = fingerprints::schema(order);
+        let path = workspace.new_file("fingerprints.parquet");
+        let encoder = Encoder::start(path, SchemaRef::clone(&plain), Encoding::Plain)?;
+        let fingerprints = Fingerprints { schema: plain, encoder, orders: SetHash::default() };
+        Ok(Self { workspace: workspace.clone(), full_load, fingerprints, cdc: None, written: Written::default() })
     }
 
-    /// Writes rows of the new snapshot where their verdicts say.
-    pub(super) fn write(&mut self, rows: &Rows, verdicts: &[Verdict], plan: &PrintPlan) -> Result<()> {
+    /// Writes rows of the new snapshot where their verdicts say; `prints` are theirs, by `plan`.
+    pub(super) fn write(&mut self, rows: &Rows, verdicts: &[Verdict], prints: &Prints, plan: &PrintPlan) -> Result<()> {
         let pick = |wanted: &dyn Fn(Verdict) -> bool| -> UInt32Array {
             let rows = (0..).zip(verdicts).filter(|(_, verdict)| wanted(**verdict));
             rows.map(|(row, _)| row).collect::<Vec<u32>>().into()
         };
-        if verdicts.contains(&Verdict::Dropped) {
-            self.full_load.write(take(&rows.batch, &pick(&|verdict| verdict != Verdict::Dropped))?)?;
-        } else {
-            self.full_load.write(rows.batch.clone())?;
-        }
+        let kept = verdicts.contains(&Verdict::Dropped).then(|| pick(&|verdict| verdict != Verdict::Dropped));
+        self.full_load.write(match &kept {
+            Some(kept) => take(&rows.batch, kept)?,
+            None => rows.batch.clone(),
+        })?;
+        let fingerprints = &mut self.fingerprints;
+        let (batch, orders) = fingerprints::batch(&fingerprints.schema, prints, kept.as_ref())?;
+        fingerprints.orders.add_all(orders);
+        fingerprints.encoder.write(batch)?;
         let changed = pick(&|verdict| matches!(verdict, Verdict::Insert | Verdict::Update));
         if changed.is_empty() {
             return Ok(());
@@ -90,7 +107,7 @@ impl Output {
             .map_err(|error| Error::internal("BadBatch", "columns of one batch do not match").caused_by(error))?;
         let encoder = match &mut self.cdc {
             Some(encoder) => encoder,
-            none => none.insert(Encoder::start(self.workspace.new_file("cdc.parquet"), schema)?),
+            none => none.insert(Encoder::start(self.workspace.new_file("cdc.parquet"), schema, Encoding::Table)?),
         };
         encoder.write(batch)
     }
@@ -100,10 +117,38 @@ impl Output {
         self.written
     }
 
-    /// Ends both files with their footers: the full load, and the CDC file if there were changes.
-    pub(super) fn finish(self, full_load: &Footer, cdc: &Footer) -> Result<(Payload, Option<Payload>)> {
-        let changes = self.cdc.map(|encoder| encoder.finish(cdc)).transpose()?;
-        Ok((self.full_load.finish(full_load)?, changes))
+    /// Ends the files with their footers: the full load, and the CDC file if there were changes. The fingerprints still
+    /// lack theirs: what the full load's tag is shows when it is stored.
+    pub(super) fn finish(self, full_load: &Footer, cdc: &Footer) -> Result<Finished> {
+        let cdc = self.cdc.map(|encoder| encoder.finish(cdc)).transpose()?;
+        let full_load = self.full_load.finish(full_load)?;
+        let Fingerprints { mut encoder, orders, .. } = self.fingerprints;
+        Ok(Finished { full_load, cdc, fingerprints: UnboundFingerprints { file: encoder.join()?, orders } })
+    }
+}
+
+/// The files of a table, complete.
+pub(super) struct Finished {
+    pub(super) full_load: Payload,
+    pub(super) cdc: Option<Payload>,
+    pub(super) fingerprints: UnboundFingerprints,
+}
+
+/// The file of the fingerprints, which lacks only what they belong to.
+pub(super) struct UnboundFingerprints {
+    file: ParquetWriter,
+    orders: SetHash,
+}
+
+impl UnboundFingerprints {
+    /// How many rows they are of.
+    pub(super) fn rows(&self) -> u64 {
+        self.file.rows()
+    }
+
+    /// The complete file.
+    pub(super) fn bind(self, origin: &Origin) -> Result<Payload> {
+        self.file.finish(origin.to_metadata(self.orders))
     }
 }
 
@@ -114,8 +159,8 @@ pub(super) struct Encoder {
 }
 
 impl Encoder {
-    pub(super) fn start(path: PathBuf, schema: SchemaRef) -> Result<Self> {
-        let mut writer = ParquetWriter::create(path, schema)?;
+    pub(super) fn start(path: PathBuf, schema: SchemaRef, encoding: Encoding) -> Result<Self> {
+        let mut writer = ParquetWriter::create(path, schema, encoding);
         let (batches, received) = sync_channel::<RecordBatch>(WAITING);
         let encode = move || {
             received.iter().try_for_each(|batch| writer.write(&batch))?;
@@ -143,6 +188,13 @@ impl Encoder {
     }
 
     pub(super) fn finish(mut self, footer: &Footer) -> Result<Payload> {
-        self.join()?.finish(footer)
+        self.join()?.finish(footer.to_metadata())
+    }
+}
+
+/// Waits for the thread, so that nothing is written to the work folder any more when that is removed.
+impl Drop for Encoder {
+    fn drop(&mut self) {
+        let _abandoned = self.join();
     }
 }

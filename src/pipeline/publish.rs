@@ -25,8 +25,8 @@ pub(super) struct Publication<'a> {
 
 /// What became of it.
 pub(super) enum Published {
-    /// It is in the lake.
-    Committed,
+    /// It is in the lake. The tag is that of the full load, if it is ours.
+    Committed(Option<ETag>),
     /// Another run changed the state between our reading and our claim; nothing was stored.
     RaceLost,
     /// Another run took over our claim; what we had was not and will not be published.
@@ -50,7 +50,7 @@ impl Publication<'_> {
     pub(super) async fn store(&self, log: &TableLog<'_>) -> Result<Published> {
         if !self.writes() {
             let moved = log.commit(self.state, self.head(self.outline.etag().cloned())).await?;
-            return Ok(if moved == Step::Overtaken { Published::RaceLost } else { Published::Committed });
+            return Ok(if moved == Step::Overtaken { Published::RaceLost } else { Published::Committed(None) });
         }
         let Some(held) = self.claim(log).await? else { return Ok(Published::RaceLost) };
         if let Some((payload, footer)) = &self.found.cdc
@@ -59,13 +59,13 @@ impl Publication<'_> {
             return Ok(Published::Overtaken);
         }
         let (payload, footer) = &self.found.full_load;
-        let etag = match log.checkpoint(payload, footer, self.outline.etag()).await? {
-            Step::Done(written) => Some(written),
-            Step::Overtaken => self.outline.etag().cloned(),
+        let (ours, etag) = match log.checkpoint(payload, footer, self.outline.etag()).await? {
+            Step::Done(written) => (Some(written.clone()), Some(written)),
+            Step::Overtaken => (None, self.outline.etag().cloned()),
         };
         // A lost commit is as good: what was published is in the log that the faster run builds on.
         let _committed = log.commit(&held, self.head(etag)).await?;
-        Ok(Published::Committed)
+        Ok(Published::Committed(ours))
     }
 
     /// The state with our claim in it; `None` when another run was faster.

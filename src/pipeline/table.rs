@@ -3,13 +3,17 @@
 use std::time::{Duration, Instant};
 
 use super::Run;
-use super::compare::{Comparison, Job, Stamp, compare};
+use super::compare::{Comparison, Stamp};
+use super::fetch::{Compared, compare_with_base};
+use super::output::UnboundFingerprints;
 use super::publish::{Publication, Published};
-use crate::error::{Error, Result};
-use crate::lake::base::{Base, BaseOutline};
+use crate::error::Result;
+use crate::lake::base::BaseOutline;
 use crate::lake::commit::{Entry, StateVersion, TableLog};
+use crate::lake::fingerprints::{Fingerprints, Origin, WORTH_KEEPING_ROWS};
 use crate::lake::footer::Footer;
 use crate::lake::layout;
+use crate::lake::store::ETag;
 use crate::position::Position;
 use crate::report::{TableReport, TableStatus};
 use crate::table::{TableSchema, TableSpec};
@@ -48,7 +52,7 @@ pub(super) async fn run(run: &Run<'_>, spec: &TableSpec, state: Result<StateVers
 async fn attempts(run: &Run<'_>, spec: &TableSpec, state: Result<StateVersion>) -> Result<TableReport> {
     let mut state = state?;
     for _ in 0..ENTRIES {
-        match enter(run, spec, &state).await? {
+        match Box::pin(enter(run, spec, &state)).await? {
             Ended::Reported(report) => return Ok(*report),
             Ended::RaceLost => state = run.state(spec).await?,
         }
@@ -84,30 +88,54 @@ async fn enter(run: &Run<'_>, spec: &TableSpec, state: &StateVersion) -> Result<
         previous_run_at: outline.newest().map(|footer| footer.run_at),
     };
     let stored = stored_schema(state, &outline);
-    let found = compare_with_base(run, spec, &outline, stored.cloned(), &stamp).await?;
+    let compared = compare_with_base(run, spec, &outline, stored.cloned(), &stamp).await?;
     let resumed = claim.is_some();
-    finish(run, spec, &Publication { state, resumed, outline: &outline, found: &found, stamp: &stamp }).await
+    let Compared { found, fingerprints, replaced } = compared;
+    let publication = Publication { state, resumed, outline: &outline, found: &found, stamp: &stamp };
+    let (ended, full_load) = finish(run, spec, &publication).await?;
+    if let Some(etag) = full_load.filter(|_| fingerprints.rows() >= WORTH_KEEPING_ROWS) {
+        let origin = Origin::new(etag, &spec.pk, found.schema.order(spec));
+        keep(run, spec, fingerprints, &origin, replaced).await;
+    }
+    Ok(ended)
 }
 
-/// Stores what was found, unless it is only to be told.
-async fn finish(run: &Run<'_>, spec: &TableSpec, publication: &Publication<'_>) -> Result<Ended> {
+/// Keeps the fingerprints of the full load for the next run, which is only slower without them.
+async fn keep(
+    run: &Run<'_>,
+    spec: &TableSpec,
+    fingerprints: UnboundFingerprints,
+    origin: &Origin,
+    replaced: Option<ETag>,
+) {
+    let kept = async {
+        let payload = fingerprints.bind(origin)?;
+        Fingerprints::keep(run.store, &spec.name, &payload, replaced).await
+    };
+    if let Err(error) = run.within_deadline(kept).await {
+        tracing::warn!(table = %spec.name, error = %error.chain(), "the table's fingerprints could not be kept; the next run reads the full load");
+    }
+}
+
+/// Stores what was found, unless it is only to be told. The tag is that of the full load, if it was written.
+async fn finish(run: &Run<'_>, spec: &TableSpec, publication: &Publication<'_>) -> Result<(Ended, Option<ETag>)> {
     let Publication { found, stamp, outline, .. } = *publication;
     let mut report = summary(spec, found, stamp);
     report.warnings.extend(outline.changes().map(|(key, footer)| completed(key, footer)));
     if run.request.dry_run {
-        return Ok(report.into());
+        return Ok((report.into(), None));
     }
     run.require_time(STORE_TIME + publication.upload_time())?;
     let runner = run.runner(publication.upload_time());
     let log = TableLog::new(run.store, &spec.name, &runner);
-    match run.within_deadline(publication.store(&log)).await? {
-        Published::Committed => {}
-        Published::RaceLost => return Ok(Ended::RaceLost),
-        Published::Overtaken => return Ok(busy(spec, "another run has overtaken this one").into()),
-    }
+    let full_load = match run.within_deadline(publication.store(&log)).await? {
+        Published::Committed(full_load) => full_load,
+        Published::RaceLost => return Ok((Ended::RaceLost, None)),
+        Published::Overtaken => return Ok((busy(spec, "another run has overtaken this one").into(), None)),
+    };
     report.cdc_key = found.cdc.is_some().then(|| layout::cdc(&spec.name, stamp.run_at));
     report.full_load_key = publication.writes().then(|| layout::full_load(&spec.name));
-    Ok(report.into())
+    Ok((report.into(), full_load))
 }
 
 /// The schema of the base. Where only the source's order of columns moved on since, no file tells, but the head does.
@@ -120,34 +148,6 @@ fn stored_schema<'a>(state: &'a StateVersion, outline: &'a BaseOutline) -> Optio
 /// A dry run looks on as if the claim in its way had ended; fencing it would be a write.
 async fn entry(run: &Run<'_>, log: &TableLog<'_>, state: &StateVersion) -> Result<Entry> {
     if run.request.dry_run { Ok(Entry::Free) } else { log.enter(state).await }
-}
-
-/// Fetches both snapshots and compares them on a blocking thread.
-async fn compare_with_base(
-    run: &Run<'_>,
-    spec: &TableSpec,
-    outline: &BaseOutline,
-    stored: Option<TableSchema>,
-    stamp: &Stamp,
-) -> Result<Comparison> {
-    let position = stamp.position.as_ref().unwrap_or(&run.position);
-    let archive = run.snapshot(position).await?;
-    let base = run.within_deadline(Base::fetch(run.store, &spec.name, outline, &run.workspace)).await?;
-    let (deadline, progress) = (run.request.deadline, run.progress.rows(spec.name.as_str()));
-    let job = Job {
-        spec: spec.clone(),
-        file: archive.table(&spec.name, &run.workspace)?,
-        base,
-        stored,
-        stamp: stamp.clone(),
-        approve_deletes: run.request.approve_deletes.covers(&spec.name),
-        workspace: run.workspace.clone(),
-        progress,
-        deadline,
-    };
-    tokio::task::spawn_blocking(move || compare(&job)).await.map_err(|error| {
-        Error::internal("Panic", "the comparison ended in a panic; nothing was published").caused_by(error)
-    })?
 }
 
 fn summary(spec: &TableSpec, found: &Comparison, stamp: &Stamp) -> TableReport {

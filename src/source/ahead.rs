@@ -37,8 +37,17 @@ impl ReadAhead {
 
 /// The next bytes, fewer than a whole block only at the end.
 fn read_block(source: &mut impl Read) -> io::Result<Vec<u8>> {
-    let mut block = Vec::with_capacity(BLOCK);
-    source.take(BLOCK as u64).read_to_end(&mut block)?;
+    let mut block = vec![0; BLOCK];
+    let mut held = 0;
+    while held < BLOCK {
+        match source.read(&mut block[held..]) {
+            Ok(0) => break,
+            Ok(count) => held += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    block.truncate(held);
     Ok(block)
 }
 

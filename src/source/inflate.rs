@@ -2,7 +2,7 @@
 
 use std::io::{self, Read};
 
-use flate2::Crc;
+use crc32fast::Hasher;
 
 use crate::config::Limits;
 use crate::error::Error;
@@ -14,7 +14,7 @@ const RATIO_APPLIES_FROM: u64 = 64 * 1024 * 1024;
 pub(crate) struct Checked<R> {
     inner: R,
     name: String,
-    crc: Crc,
+    crc: Hasher,
     out: u64,
     announced: Option<(u64, u32)>,
     most: u64,
@@ -24,13 +24,13 @@ impl<R: Read> Checked<R> {
     /// A zip member of `size` bytes with the checksum `crc32`, which takes `compressed` bytes in the archive.
     pub(crate) fn member(inner: R, name: &str, size: u64, crc32: u32, compressed: u64, limits: Limits) -> Self {
         let most = most(limits, compressed);
-        Self { inner, name: name.to_owned(), crc: Crc::new(), out: 0, announced: Some((size, crc32)), most }
+        Self { inner, name: name.to_owned(), crc: Hasher::new(), out: 0, announced: Some((size, crc32)), most }
     }
 
     /// A gzip stream of `compressed` bytes, which carries and checks its own checksum.
     pub(crate) fn gzip(inner: R, name: &str, compressed: u64, limits: Limits) -> Self {
         let most = most(limits, compressed);
-        Self { inner, name: name.to_owned(), crc: Crc::new(), out: 0, announced: None, most }
+        Self { inner, name: name.to_owned(), crc: Hasher::new(), out: 0, announced: None, most }
     }
 
     fn too_large(&self) -> io::Error {
@@ -66,7 +66,7 @@ impl<R: Read> Read for Checked<R> {
             if self.out != size {
                 return Err(self.damaged("it is shorter than announced"));
             }
-            if self.crc.sum() != crc32 {
+            if self.crc.clone().finalize() != crc32 {
                 return Err(self.damaged("its checksum does not match"));
             }
         }

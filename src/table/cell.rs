@@ -81,6 +81,9 @@ pub(crate) fn double(text: &str, reading: Reading) -> Option<f64> {
         let value = text.parse::<f64>().ok().or_else(|| with_point(text)?.parse().ok());
         return value.filter(|value| value.is_finite());
     }
+    if let Some(value) = short_double(text) {
+        return Some(value);
+    }
     let parts = NumberText::split(text)?;
     if !text.contains(['.', 'e']) {
         #[expect(clippy::cast_precision_loss, reason = "an integer of at most 2^53 in magnitude")]
@@ -89,6 +92,28 @@ pub(crate) fn double(text: &str, reading: Reading) -> Option<f64> {
     let value: f64 = text.parse().ok().filter(|value: &f64| value.is_finite())?;
     (parts.significant <= 15 && parts.exponent.is_empty() || parts.same_digits(value)).then_some(value)
 }
+
+/// The usual number, like `-12.50`: at most 15 digits with a point among them, no leading zero. The quotient of two integers
+/// that a double holds exactly is rounded only once, so it is the double that the text stands for.
+fn short_double(text: &str) -> Option<f64> {
+    let digits = text.strip_prefix('-').unwrap_or(text).as_bytes();
+    let point = digits.iter().position(|&byte| byte == b'.')?;
+    let (whole, fraction) = (&digits[..point], &digits[point + 1..]);
+    if !matches!(whole, [b'0'] | [b'1'..=b'9', ..]) || fraction.is_empty() || digits.len() > 16 {
+        return None;
+    }
+    let all = whole.iter().chain(fraction).try_fold(0_u64, |value, byte| {
+        let digit = byte.wrapping_sub(b'0');
+        (digit < 10).then(|| value * 10 + u64::from(digit))
+    });
+    let mantissa = all.filter(|&mantissa| mantissa > 0 || digits.len() == text.len())?;
+    #[expect(clippy::cast_precision_loss, reason = "less than 2^53")]
+    let value = mantissa as f64 / POWERS_OF_TEN[fraction.len()];
+    Some(if digits.len() == text.len() { value } else { -value })
+}
+
+/// The powers of ten up to 10^15, each exact.
+const POWERS_OF_TEN: [f64; 16] = [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
 
 /// A decimal that fits `precision` digits, `scale` of them after the point, exactly. A comma may stand for the point.
 pub(crate) fn decimal(text: &str, precision: u8, scale: i8) -> Option<i128> {
@@ -229,6 +254,8 @@ impl<'a> NumberText<'a> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -274,6 +301,19 @@ mod tests {
         ];
         for (text, expected) in cases {
             assert_eq!(classify(text), expected, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_usual_numbers_are_the_doubles_that_they_stand_for(text in "-?[0-9]{0,9}[.]?[0-9]{0,9}") {
+            if let Some(value) = short_double(&text) {
+                prop_assert!(NumberText::split(&text).is_some());
+                prop_assert_eq!(value.to_bits(), text.parse::<f64>().unwrap().to_bits());
+            } else {
+                let usual = NumberText::split(&text).is_some_and(|parts| parts.whole.len() + parts.fraction.len() <= 15);
+                prop_assert!(!usual || !text.contains('.') || text.len() > 15);
+            }
         }
     }
 

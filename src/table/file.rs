@@ -17,7 +17,7 @@ use super::types::ColumnType;
 use crate::error::{Error, Result};
 
 /// Rows per batch.
-pub const BATCH_ROWS: usize = 8192;
+pub const BATCH_ROWS: usize = 4096;
 
 /// Opens the file from its start; called once per pass.
 pub type Opener = Box<dyn Fn() -> Result<Box<dyn Read + Send>> + Send + Sync>;

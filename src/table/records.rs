@@ -42,6 +42,8 @@ pub(crate) struct Records {
     line: u64,
     delimiter: u8,
     fields: Vec<Field>,
+    /// Whether a field of the current record is quoted: only then can it hold line ends.
+    quoted: bool,
     unescaped: String,
 }
 
@@ -83,7 +85,7 @@ impl Records {
     /// Splits the text of `blocks` at `delimiter`, an ASCII character.
     pub(crate) fn new(blocks: TextBlocks, delimiter: u8) -> Self {
         let (text, fields, unescaped) = (String::new(), Vec::new(), String::new());
-        Self { blocks, text, at: 0, ended: false, line: 1, delimiter, fields, unescaped }
+        Self { blocks, text, at: 0, ended: false, line: 1, delimiter, fields, quoted: false, unescaped }
     }
 
     /// The next record; `None` at the end of the file.
@@ -110,8 +112,10 @@ impl Records {
 
     fn accept(&mut self, end: usize) -> Record<'_> {
         let line = self.line;
-        let taken = &self.text.as_bytes()[self.at..end];
-        self.line += memchr::memchr_iter(b'\n', taken).count() as u64;
+        if self.quoted {
+            let taken = &self.text.as_bytes()[self.at..end];
+            self.line += memchr::memchr_iter(b'\n', taken).count() as u64;
+        }
         self.at = end;
         Record { records: self, line }
     }
@@ -143,6 +147,7 @@ impl Records {
     /// Finds the fields of the record at `self.at`.
     fn scan(&mut self) -> Scan {
         self.fields.clear();
+        self.quoted = false;
         self.unescaped.clear();
         let mut at = self.at;
         loop {
@@ -160,6 +165,7 @@ impl Records {
     /// Takes the field at `at`; gives the position of what ends it, or whether it was cut inside quotes.
     fn field(&mut self, at: usize) -> Result<usize, bool> {
         if self.text.as_bytes().get(at) == Some(&b'"') {
+            self.quoted = true;
             return self.quoted_field(at + 1);
         }
         let end = self.plain_end(at)?;

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::spec::TableSpec;
 use super::types::ColumnType;
 
 /// A column of a table.
@@ -39,6 +40,11 @@ impl TableSchema {
     /// The type of the column called `name`.
     pub fn column_type(&self, name: &str) -> Option<ColumnType> {
         self.position(name).map(|position| self.columns[position].column_type)
+    }
+
+    /// The date field of the table and the type in which its values are compared, where it has one.
+    pub fn order<'a>(&self, spec: &'a TableSpec) -> Option<(&'a str, ColumnType)> {
+        spec.date_field.as_deref().and_then(|name| Some((name, self.column_type(name)?)))
     }
 
     /// The schema of the table's full-load file; every column is nullable.

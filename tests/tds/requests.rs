@@ -56,6 +56,13 @@ async fn wrong_users_and_databases_are_refused() {
     connect(config(&server)).await.unwrap();
 }
 
+#[tokio::test]
+async fn a_client_is_sent_to_another_server() {
+    let gateway = server(Script::default().elsewhere("replica.example", 14_330)).await;
+    let error = connect(config(&gateway)).await.unwrap_err();
+    assert_eq!(error, Error::Routing { host: "replica.example".to_owned(), port: 14_330 });
+}
+
 async fn failure(client: &mut Connection, query: &str, parameters: &[&dyn ToSql]) -> Error {
     let answer = match client.query(query, parameters).await {
         Ok(answer) => answer.into_results().await.map(drop),

@@ -21,7 +21,7 @@ use crate::lake::capture::{self, Captured, Load, LoadPart};
 use crate::lake::commit::{Step, TableLog};
 use crate::lake::footer::{FileKind, Footer};
 use crate::lake::layout::RunTime;
-use crate::lake::parquet::read_footer;
+use crate::lake::parquet::{Encoding, read_footer};
 use crate::pipeline::output::Encoder;
 use crate::report::TableStatus;
 use crate::source::sqlserver::instances::turn;
@@ -180,7 +180,8 @@ async fn read(shared: &Shared<'_>, instance: &CaptureInstance, load: &Load) -> R
 
 async fn attempt(shared: &Shared<'_>, instance: &CaptureInstance, load: &Load) -> Result<PartRead> {
     let after = load.last.clone().map(KeyMark);
-    let mut encoder = Encoder::start(shared.run.workspace.new_file("full-load.parquet"), instance.arrow())?;
+    let path = shared.run.workspace.new_file("full-load.parquet");
+    let mut encoder = Encoder::start(path, instance.arrow(), Encoding::Table)?;
     let count = shared.run.progress.rows(&format!("{}.{}", instance.schema, instance.table));
     let (mut rows, mut bytes) = (0, 0);
     // Without a key there is no place to go on from: the table is read in one go, or not at all.

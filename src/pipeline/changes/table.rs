@@ -26,8 +26,8 @@ use crate::table::TableSchema;
 /// How often a run enters a table anew after losing a race for its state.
 const ENTRIES: u32 = 3;
 
-/// The time that a window takes at the least.
-const WINDOW_TIME: Duration = Duration::from_secs(5);
+/// The time that a window takes at the least: more than is kept back for storing what it finds.
+const WINDOW_TIME: Duration = Duration::from_secs(8);
 
 /// Commits in one window, at the most.
 const WINDOW_TRANSACTIONS: u32 = 100_000;
@@ -117,6 +117,12 @@ impl Table<'_> {
             Entry::Resume(claim) => Some(claim),
             Entry::Free => None,
         };
+        self.go_into(version, claim, &log).await
+    }
+
+    /// Finds out where the table stands, and goes on from there.
+    async fn go_into(&mut self, version: StateVersion, claim: Option<Claim>, log: &TableLog<'_>) -> Result<Ended> {
+        let shared = self.shared;
         let after = version.state.head.as_ref().map(|head| head.run_at);
         let outline = shared.run.within_deadline(BaseOutline::read_log(shared.run.store, &self.place, after)).await?;
         if claim.as_ref().is_some_and(|claim| !log.still_ours(claim, &outline)) {
@@ -125,8 +131,14 @@ impl Table<'_> {
         }
         match self.head(&version, &outline).await? {
             Some(head) => {
-                let cursor = self.cursor(version, head, claim, outline)?;
+                // What a claim of ours was to publish is there: only the state has to follow.
+                let claim = claim.filter(|claim| outline.changes().last().is_none_or(|(key, _)| *key != claim.cdc_key));
+                let is_behind = version.state.pending.is_some() || version.state.head.as_ref() != Some(&head);
+                let mut cursor = self.cursor(version, head.clone(), claim, outline)?;
                 self.check_history(&cursor).await?;
+                if cursor.claim.is_none() && is_behind && self.commit(&mut cursor, head).await? == Step::Overtaken {
+                    return Ok(Ended::RaceLost);
+                }
                 self.go_on(cursor).await
             }
             None => Box::pin(self.begin(version, outline)).await,
@@ -136,8 +148,11 @@ impl Table<'_> {
     /// The head with what the objects are ahead of it; `None` for a table that was never read.
     async fn head(&mut self, version: &StateVersion, outline: &BaseOutline) -> Result<Option<Head>> {
         let known = version.state.head.clone();
-        let rows = known.as_ref().map_or(0, |head| head.rows);
         if let Some((key, footer)) = outline.changes().last() {
+            let rows = match &known {
+                Some(head) => head.rows,
+                None => self.last_part().await?.and_then(|part| capture::head_of(&part, 0)).map_or(0, |head| head.rows),
+            };
             let ahead = capture::head_of(footer, rows).ok_or_else(|| self.foreign(key))?;
             self.report.warnings.push(format!("completed a run that had stopped after publishing {key}"));
             return Ok(Some(ahead));

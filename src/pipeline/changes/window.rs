@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::{ATTEMPTS, FIRST_PAUSE, Shared, is_passing, wait};
 use crate::error::{Error, Result};
 use crate::lake::footer::Footer;
+use crate::lake::parquet::Encoding;
 use crate::lake::store::Payload;
 use crate::pipeline::output::Encoder;
 use crate::position::Lsn;
@@ -18,13 +19,16 @@ use crate::trigger::Deadline;
 use crate::workspace::Workspace;
 
 /// The time that storing a file may take at the least, and how fast it is reckoned to be beyond that.
-const STORE_TIME: Duration = Duration::from_secs(5);
+const STORE_TIME: Duration = Duration::from_secs(3);
 const UPLOAD_BYTES_PER_SECOND: u64 = 4 * 1024 * 1024;
 
 /// How large a file becomes before the next transaction goes into another one. Bytes are those in memory, which Parquet
 /// makes several times fewer.
 const ENOUGH_ROWS: u64 = 2_000_000;
 const ENOUGH_BYTES: u64 = 1024 * 1024 * 1024;
+
+/// The time between the end of a read and the beginning of the storing.
+const MARGIN: Duration = Duration::from_secs(2);
 
 /// How long storing a file may take whose rows had so many bytes in memory.
 pub(super) fn store_time(bytes: u64) -> Duration {
@@ -33,7 +37,7 @@ pub(super) fn store_time(bytes: u64) -> Duration {
 
 /// Whether a file of so many rows and bytes has to end.
 pub(super) fn is_enough(rows: u64, bytes: u64, deadline: Deadline) -> bool {
-    rows >= ENOUGH_ROWS || bytes >= ENOUGH_BYTES || !deadline.allows(store_time(bytes) + STORE_TIME)
+    rows >= ENOUGH_ROWS || bytes >= ENOUGH_BYTES || !deadline.allows(store_time(bytes) + MARGIN)
 }
 
 /// What is to be read.
@@ -149,7 +153,10 @@ impl Sink<'_> {
         self.bytes += rows.get_array_memory_size() as u64;
         let encoder = match &mut self.encoder {
             Some(encoder) => encoder,
-            none => none.insert(Encoder::start(self.workspace.new_file("changes.parquet"), self.describer.schema())?),
+            none => {
+                let path = self.workspace.new_file("changes.parquet");
+                none.insert(Encoder::start(path, self.describer.schema(), Encoding::Table)?)
+            }
         };
         encoder.write(rows)
     }

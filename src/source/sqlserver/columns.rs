@@ -34,6 +34,9 @@ pub(crate) const AFTER: u8 = 4;
 const READABLE: [&str; 7] =
     [OP_COLUMN, "_commit_lsn", "_seq", "_commit_time", "_operation", "_unavailable", "_overlap"];
 
+/// Digits of a [`Seq`].
+pub(crate) const SEQ_LEN: usize = 54;
+
 const HEX: &[u8; 16] = b"0123456789ABCDEF";
 
 /// The place of a change in the order of all changes: the whole key by which they are read, and a number that tells apart
@@ -90,7 +93,8 @@ impl ChangeCounts {
         self.inserted + self.updated + self.deleted + self.before_images
     }
 
-    fn count(&mut self, operation: u8) {
+    /// Counts a change.
+    pub(crate) fn count(&mut self, operation: u8) {
         match operation {
             DELETE => self.deleted += 1,
             INSERT => self.inserted += 1,

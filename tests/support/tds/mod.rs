@@ -51,13 +51,23 @@ use self::tls::Acceptors;
 
 /// What a server knows.
 pub(crate) trait Answers: Send + Sync + 'static {
-    /// Whether a login may come in; else the errors that it is told.
-    fn admit(&self, _login: &Login) -> Result<(), Vec<ServerError>> {
-        Ok(())
+    /// Whether a login may come in.
+    fn admit(&self, _login: &Login) -> Admission {
+        Admission::Welcome
     }
 
     /// The answer to a request; `None` for one that is not known.
     fn answer(&self, session: &Session, request: &Request) -> Option<Answer>;
+}
+
+/// What becomes of a login.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Admission {
+    Welcome,
+    /// The client is to come to another host and port, as a listener or a gateway says.
+    SentTo(String, u16),
+    /// The client is told these errors.
+    Refused(Vec<ServerError>),
 }
 
 /// How the server speaks, whatever it says.
@@ -132,6 +142,11 @@ impl Server {
     /// Adds a fault for the next exchange of this stage, after those that are waiting for the same.
     pub(crate) fn fault(&self, stage: Stage, fault: Fault) {
         self.shared.state().faults.push((stage, fault));
+    }
+
+    /// Forgets the faults that still wait.
+    pub(crate) fn mend(&self) {
+        self.shared.state().faults.clear();
     }
 
     /// How many faults still wait.

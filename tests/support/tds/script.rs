@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use super::Answers;
 use super::answer::Answer;
 use super::login::Login;
 use super::request::{Request, normal};
 use super::session::Session;
 use super::token::ServerError;
+use super::{Admission, Answers};
 
 type Make = Box<dyn Fn(&Request) -> Answer + Send + Sync>;
 
@@ -17,6 +17,7 @@ pub(crate) struct Script {
     answers: BTreeMap<String, Make>,
     password: Option<(String, String)>,
     databases: Option<Vec<String>>,
+    elsewhere: Option<(String, u16)>,
 }
 
 impl Script {
@@ -31,6 +32,11 @@ impl Script {
         Self { password: Some((name.to_owned(), password.to_owned())), ..self }
     }
 
+    /// Sends everybody to another server.
+    pub(crate) fn elsewhere(self, host: &str, port: u16) -> Self {
+        Self { elsewhere: Some((host.to_owned(), port)), ..self }
+    }
+
     /// Has only these databases.
     pub(crate) fn databases(self, names: &[&str]) -> Self {
         Self { databases: Some(names.iter().map(|name| (*name).to_owned()).collect()), ..self }
@@ -38,15 +44,19 @@ impl Script {
 }
 
 impl Answers for Script {
-    fn admit(&self, login: &Login) -> Result<(), Vec<ServerError>> {
+    fn admit(&self, login: &Login) -> Admission {
+        if let Some((host, port)) = &self.elsewhere {
+            return Admission::SentTo(host.clone(), *port);
+        }
         let right = |(name, password): &(String, String)| *name == login.user && *password == login.password;
         if !self.password.as_ref().is_none_or(right) {
-            return Err(vec![ServerError::login_failed(&login.user)]);
+            return Admission::Refused(vec![ServerError::login_failed(&login.user)]);
         }
         if !self.databases.as_ref().is_none_or(|names| names.contains(&login.database)) {
-            return Err(vec![ServerError::cannot_open(&login.database), ServerError::login_failed(&login.user)]);
+            let errors = [ServerError::cannot_open(&login.database), ServerError::login_failed(&login.user)];
+            return Admission::Refused(errors.into());
         }
-        Ok(())
+        Admission::Welcome
     }
 
     fn answer(&self, _session: &Session, request: &Request) -> Option<Answer> {

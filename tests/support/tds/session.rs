@@ -18,7 +18,7 @@ use super::row::{Misfit, RowStyle};
 use super::statement::{self, Statement};
 use super::token::{self, Done, ServerError, environment, status};
 use super::value::{Collation, Column};
-use super::{Shared, metadata, row};
+use super::{Admission, Shared, metadata, row};
 
 /// The version that is spoken here, at most.
 const TDS_7_4: u32 = 0x7400_0004;
@@ -107,24 +107,26 @@ impl Connection {
     /// Whether the client may stay.
     async fn log_in(&mut self) -> io::Result<bool> {
         self.fault = self.shared.fault(&Stage::Login);
-        let admitted = match self.strike_now().await {
-            Err(Interrupt::Error(error)) => Err(vec![error]),
-            Err(Interrupt::End(error)) => return Err(error),
-            Err(Interrupt::Attention) | Ok(()) => self.shared.answers.admit(&self.session.login),
-        };
         let old = self.session.login.version < TDS_7_3;
-        let refusal =
-            if old { Err(vec![ServerError::new(50_000, "TDS before 7.3 is not spoken here")]) } else { admitted };
-        match &refusal {
-            Ok(()) => self.welcome(),
-            Err(errors) => {
-                errors.iter().for_each(|error| token::put_error(&mut self.out, error));
-                token::put_done(&mut self.out, Done::Statement, status::ERROR, 0);
+        let admission = match self.strike_now().await {
+            Err(Interrupt::Error(error)) => Admission::Refused(vec![error]),
+            Err(Interrupt::End(error)) => return Err(error),
+            _ if old => Admission::Refused(vec![ServerError::new(50_000, "TDS before 7.3 is not spoken here")]),
+            _ => self.shared.answers.admit(&self.session.login),
+        };
+        match &admission {
+            Admission::Welcome => self.welcome(),
+            Admission::SentTo(host, port) => {
+                self.welcome();
+                token::put_routing(&mut self.out, host, *port);
             }
+            Admission::Refused(errors) => errors.iter().for_each(|error| token::put_error(&mut self.out, error)),
         }
+        let status = if matches!(admission, Admission::Refused(_)) { status::ERROR } else { 0 };
+        token::put_done(&mut self.out, Done::Statement, status, 0);
         self.end_message().await?;
         self.writer.set_packet_size(self.packet_size());
-        Ok(refusal.is_ok())
+        Ok(admission == Admission::Welcome)
     }
 
     fn packet_size(&self) -> usize {
@@ -145,7 +147,6 @@ impl Connection {
         token::put_login_ack(out, login.version.min(TDS_7_4));
         let size = self.packet_size().to_string();
         token::put_change(&mut self.out, environment::PACKET_SIZE, &size, &PACKET.to_string());
-        token::put_done(&mut self.out, Done::Statement, 0, 0);
     }
 
     async fn handle(&mut self, message: &Message) -> io::Result<()> {
@@ -173,8 +174,9 @@ impl Connection {
         self.shared.note(&self.session, &request);
         self.limit_bytes();
         self.strike_now().await?;
-        if let Some(statements) = statement::all(&request.text) {
-            statements.iter().for_each(|statement| self.perform(statement));
+        let batch = statement::parse(&request.text);
+        batch.statements.iter().for_each(|statement| self.perform(statement));
+        if !batch.has_queries {
             finish(&mut self.out, request.way, 0, 0);
             return Ok(());
         }
@@ -189,14 +191,20 @@ impl Connection {
         match statement {
             Statement::Set => {}
             Statement::Isolation(level) => self.session.isolation.clone_from(level),
-            Statement::Begin => token::put_binary_change(&mut self.out, environment::BEGIN, &number, &[]),
-            Statement::Commit => token::put_binary_change(&mut self.out, environment::COMMIT, &[], &number),
-            Statement::Rollback => token::put_binary_change(&mut self.out, environment::ROLLBACK, &[], &number),
-        }
-        match statement {
-            Statement::Begin => self.session.in_transaction = true,
-            Statement::Commit | Statement::Rollback => self.session.in_transaction = false,
-            Statement::Set | Statement::Isolation(_) => {}
+            Statement::Begin => {
+                self.session.in_transaction = true;
+                token::put_binary_change(&mut self.out, environment::BEGIN, &number, &[]);
+            }
+            Statement::Commit => {
+                self.session.in_transaction = false;
+                token::put_binary_change(&mut self.out, environment::COMMIT, &[], &number);
+            }
+            Statement::Rollback => {
+                self.session.in_transaction = false;
+                token::put_binary_change(&mut self.out, environment::ROLLBACK, &[], &number);
+            }
+            Statement::IfInTransaction(end) if self.session.in_transaction => self.perform(end),
+            Statement::IfInTransaction(_) => {}
         }
     }
 

@@ -143,6 +143,7 @@ pub(super) mod environment {
     pub(crate) const BEGIN: u8 = 8;
     pub(crate) const COMMIT: u8 = 9;
     pub(crate) const ROLLBACK: u8 = 10;
+    pub(crate) const ROUTING: u8 = 20;
 }
 
 pub(super) fn put_change(out: &mut BytesMut, kind: u8, new: &str, old: &str) {
@@ -159,6 +160,20 @@ pub(super) fn put_binary_change(out: &mut BytesMut, kind: u8, new: &[u8], old: &
         body.put_u8(value.len() as u8);
         body.put_slice(value);
     }
+    put_sized(out, ENV_CHANGE, &body);
+}
+
+/// The ENVCHANGE that sends a client to another server.
+pub(super) fn put_routing(out: &mut BytesMut, host: &str, port: u16) {
+    // By TCP, which is protocol 0.
+    let mut route = vec![0];
+    route.put_u16_le(port);
+    route.put_us_varchar(host);
+    let mut body = vec![environment::ROUTING];
+    body.put_u16_le(route.len() as u16);
+    body.put_slice(&route);
+    // There is no old value.
+    body.put_u16_le(0);
     put_sized(out, ENV_CHANGE, &body);
 }
 

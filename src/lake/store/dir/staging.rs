@@ -56,21 +56,28 @@ impl Staging {
         locked.map_err(|error| explain("lock", &path, error))
     }
 
-    /// Writes `payload` to a temporary file and forces it to the disk.
+    /// Puts `payload` into a temporary file and forces it to the disk.
     pub(super) fn stage(&self, payload: &Payload) -> Result<Staged> {
-        let mut staged = self.make().map_err(|error| explain("write below", &self.folder, error))?;
+        let failed = |error| explain("write below", &self.folder, error);
+        if let Payload::File { path, len } = payload
+            && let Ok(mut staged) = self.make(|name| link(path, name))
+        {
+            staged.etag = staged.check(path, *len)?;
+            return Ok(staged);
+        }
+        let mut staged = self.make(|name| File::create_new(name)).map_err(failed)?;
         staged.etag = staged.write(payload)?;
         Ok(staged)
     }
 
-    /// A new temporary file, locked and empty.
-    fn make(&self) -> io::Result<Staged> {
+    /// A new temporary file, made by `create` and locked.
+    fn make(&self, create: impl Fn(&Path) -> io::Result<File>) -> io::Result<Staged> {
         let gate = open_lock(&self.gate())?;
         gate.lock_shared()?;
         loop {
             let count = COUNTER.fetch_add(1, Ordering::Relaxed);
             let path = self.folder.join(format!("{}-{count}.tmp", process::id()));
-            match File::create_new(&path) {
+            match create(&path) {
                 Ok(file) => {
                     let staged = Staged { path, file, etag: tag_of(b"") };
                     return staged.file.lock().map(|()| staged);
@@ -100,7 +107,24 @@ impl Staging {
     }
 }
 
+/// Gives a complete file another name, which works within one file system and spares a copy.
+fn link(content: &Path, name: &Path) -> io::Result<File> {
+    fs::hard_link(content, name)?;
+    File::open(name)
+}
+
 impl Staged {
+    /// Reads a content that is in place already.
+    fn check(&mut self, source: &Path, len: u64) -> Result<ETag> {
+        let fault = |error| explain("read", &self.path, error);
+        let (etag, found) = copy(&mut self.file, &mut io::sink()).map_err(fault)?;
+        if found != len {
+            return Err(payload_changed(source));
+        }
+        self.file.sync_all().map_err(fault)?;
+        Ok(etag)
+    }
+
     fn write(&mut self, payload: &Payload) -> Result<ETag> {
         let fault = |error| explain("write", &self.path, error);
         let etag = match payload {

@@ -1,0 +1,92 @@
+//! What a comparison needs, brought to hand: the new snapshot and, of the base, as little as will do.
+
+use super::Run;
+use super::compare::{Comparison, Job, Stamp, compare, complete};
+use super::output::UnboundFingerprints;
+use crate::error::{Error, Result};
+use crate::lake::base::{Base, BaseOutline};
+use crate::lake::fingerprints::{Fingerprints, Found, Origin};
+use crate::lake::store::ETag;
+use crate::table::{TableSchema, TableSpec};
+
+/// A comparison, and what the next one will want of it.
+pub(super) struct Compared {
+    pub(super) found: Comparison,
+    /// The fingerprints of the new full load, which lack only its tag.
+    pub(super) fingerprints: UnboundFingerprints,
+    /// The tag of the fingerprints that they replace.
+    pub(super) replaced: Option<ETag>,
+}
+
+/// Fetches both snapshots and compares them on a blocking thread.
+pub(super) async fn compare_with_base(
+    run: &Run<'_>,
+    spec: &TableSpec,
+    outline: &BaseOutline,
+    stored: Option<TableSchema>,
+    stamp: &Stamp,
+) -> Result<Compared> {
+    let position = stamp.position.as_ref().unwrap_or(&run.position);
+    let archive = run.snapshot(position).await?;
+    let there = run.within_deadline(fingerprints(run, spec, outline, stored.as_ref())).await?;
+    let base = run.within_deadline(base(run, spec, outline, there.fingerprints)).await?;
+    let (deadline, progress) = (run.request.deadline, run.progress.rows(spec.name.as_str()));
+    let mut job = Job {
+        spec: spec.clone(),
+        file: archive.table(&spec.name, &run.workspace)?,
+        base,
+        stored,
+        stamp: stamp.clone(),
+        approve_deletes: run.request.approve_deletes.covers(&spec.name),
+        workspace: run.workspace.clone(),
+        progress,
+        deadline,
+    };
+    let mut passed;
+    (job, passed) = blocking(job, compare).await?;
+    if matches!(&passed, Err(error) if error.code() == "BadFingerprints") {
+        job.base = run.within_deadline(self::base(run, spec, outline, None)).await?;
+        (job, passed) = blocking(job, compare).await?;
+    }
+    let pass = passed?;
+    let completed = job.base.complete(pass.deleted(), run.store, &spec.name, outline, &run.workspace);
+    run.within_deadline(completed).await?;
+    let (_, completed) = blocking(job, |job| complete(job, pass)).await?;
+    let (found, fingerprints) = completed?;
+    Ok(Compared { found, fingerprints, replaced: there.etag })
+}
+
+/// The fingerprints of the full load, if they were kept for this key and date field.
+async fn fingerprints(
+    run: &Run<'_>,
+    spec: &TableSpec,
+    outline: &BaseOutline,
+    stored: Option<&TableSchema>,
+) -> Result<Found> {
+    let (Some(etag), Some(schema)) = (outline.etag(), stored) else { return Ok(Found::default()) };
+    let origin = Origin::new(etag.clone(), &spec.pk, schema.order(spec));
+    Fingerprints::fetch(run.store, &spec.name, &origin, &run.workspace).await
+}
+
+async fn base(
+    run: &Run<'_>,
+    spec: &TableSpec,
+    outline: &BaseOutline,
+    fingerprints: Option<Fingerprints>,
+) -> Result<Base> {
+    match fingerprints {
+        Some(fingerprints) => Base::fetch_with_fingerprints(run.store, outline, fingerprints, &run.workspace).await,
+        None => Base::fetch(run.store, &spec.name, outline, &run.workspace).await,
+    }
+}
+
+/// Does `work` on a blocking thread, and gives the job back.
+async fn blocking<T: Send + 'static>(job: Job, work: impl FnOnce(&Job) -> T + Send + 'static) -> Result<(Job, T)> {
+    let done = tokio::task::spawn_blocking(move || {
+        let result = work(&job);
+        (job, result)
+    });
+    done.await.map_err(|error| {
+        Error::internal("Panic", "the comparison ended in a panic; nothing was published").caused_by(error)
+    })
+}

@@ -7,7 +7,9 @@ use cdc_to_s3::config::{Encryption, SqlServerConnection, TimesAsText};
 use cdc_to_s3::secrets::{LoginCache, Secret, SqlServerLogin};
 use cdc_to_s3::source::sqlserver::tds::{Settings, TdsServer};
 
-use super::tds::{Answer, Answers, Column, Length, Login, Request, Row, ServerError, Session, SqlType, Value};
+use super::tds::{
+    Admission, Answer, Answers, Column, Length, Login, Request, Row, ServerError, Session, SqlType, Value,
+};
 
 /// The object id of its change table.
 const CHANGE_TABLE: i64 = 101;
@@ -207,8 +209,8 @@ impl Stub {
 }
 
 impl Answers for Stub {
-    fn admit(&self, _login: &Login) -> Result<(), Vec<ServerError>> {
-        self.refusal.clone().map_or(Ok(()), |refusal| Err(vec![refusal]))
+    fn admit(&self, _login: &Login) -> Admission {
+        self.refusal.clone().map_or(Admission::Welcome, |refusal| Admission::Refused(vec![refusal]))
     }
 
     fn answer(&self, _session: &Session, request: &Request) -> Option<Answer> {

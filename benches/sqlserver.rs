@@ -87,7 +87,7 @@ fn database() -> Stub {
         let pieces = (0..ROWS / PIECE).map(move |_| Encoded { bytes: bytes.clone(), rows: PIECE });
         Answer::encoded(columns.to_vec(), pieces)
     });
-    stub.changes_counted = ROWS as i64;
+    stub.changes_counted = Some(ROWS as i64);
     stub
 }
 

@@ -16,6 +16,7 @@ mod races;
 mod second_reader;
 mod simulator;
 mod sqlserver;
+mod sqlserver_client;
 mod sqlserver_wire;
 mod store;
 mod support;

@@ -93,8 +93,8 @@ impl From<&Self> for Place {
 
 impl Place {
     /// The place of a table whose changes a database captures; with the table's schema among the folders or without.
-    /// Without, two tables of one name are at one place.
-    pub fn captured(database: &TableName, schema: &TableName, table: &TableName, schema_in_path: bool) -> Self {
+    /// Without, two tables of one name are at one place; with it, the schema must be fit for a key.
+    pub fn captured(database: &TableName, schema: &str, table: &TableName, schema_in_path: bool) -> Self {
         let folder = if schema_in_path { format!("{schema}/{table}") } else { table.to_string() };
         let state = if schema_in_path { format!("{schema}.{table}") } else { table.to_string() };
         Self {
@@ -213,16 +213,16 @@ mod tests {
 
     #[test]
     fn captured_tables_have_their_database_and_where_asked_for_their_schema_in_their_names() {
-        let [database, schema, table] = ["Shop", "dbo", "Order"].map(|name| TableName::parse(name).unwrap());
+        let [database, table] = ["Shop", "Order"].map(|name| TableName::parse(name).unwrap());
         let run_at = RunTime::new(Utc.with_ymd_and_hms(2026, 11, 20, 9, 5, 1).unwrap());
-        let plain = Place::captured(&database, &schema, &table, false);
+        let plain = Place::captured(&database, "dbo", &table, false);
         let key = plain.cdc(run_at);
         assert_eq!(key, "Shop/Order/cdc/Order_cdc_20261120_090501.parquet");
         assert_eq!(plain.cdc_run_at(&key), Some(run_at));
         assert_eq!((plain.table(), plain.state()), ("dbo.Order", "_state/Order.json"));
         assert_eq!(plain.full_load_part(1), "full-load/Order/Order.parquet");
         assert_eq!(plain.full_load_part(2), "full-load/Order/Order_part_00002.parquet");
-        let deep = Place::captured(&database, &schema, &table, true);
+        let deep = Place::captured(&database, "dbo", &table, true);
         assert_eq!(deep.cdc(run_at), "Shop/dbo/Order/cdc/Order_cdc_20261120_090501.parquet");
         assert_eq!(deep.full_load(), "full-load/dbo/Order/Order.parquet");
         assert_eq!((deep.table(), deep.state()), ("dbo.Order", "_state/dbo.Order.json"));

@@ -150,8 +150,12 @@ impl Shared<'_> {
 
     fn place(&self, table: &Tracked) -> Result<Place> {
         let parse = |name: &str| TableName::parse(name).map_err(|is_wrong| faults::unsafe_name(name, is_wrong));
-        let names = (parse(&self.database.name)?, parse(&table.schema)?, parse(&table.name)?);
-        Ok(Place::captured(&names.0, &names.1, &names.2, self.sqlserver.feed.schema_in_path))
+        let schema_in_path = self.sqlserver.feed.schema_in_path;
+        if schema_in_path {
+            parse(&table.schema)?;
+        }
+        let (database, name) = (parse(&self.database.name)?, parse(&table.name)?);
+        Ok(Place::captured(&database, &table.schema, &name, schema_in_path))
     }
 
     /// Where all tables are read: those that the lake knows of and that the database no longer tracks.

@@ -66,9 +66,8 @@ fn place(captured: &CapturedHead, schema_in_path: bool) -> Result<Place> {
         TableName::parse(name)
             .map_err(|is_wrong| Error::internal("StateGarbled", format!("a state names `{name}`, which {is_wrong}")))
     };
-    let names =
-        (parse(&captured.origin.database)?, parse(&captured.instance.schema)?, parse(&captured.instance.table)?);
-    Ok(Place::captured(&names.0, &names.1, &names.2, schema_in_path))
+    let (database, table) = (parse(&captured.origin.database)?, parse(&captured.instance.table)?);
+    Ok(Place::captured(&database, &captured.instance.schema, &table, schema_in_path))
 }
 
 async fn examine(
@@ -86,8 +85,8 @@ async fn examine(
             FileKind::Tombstone => found.tombstones += 1,
             FileKind::Cdc | FileKind::FullLoad => {
                 found.changes += 1;
-                let link = chain.link(key, footer, &mut found.problems)?;
-                found.events += link.after - link.before;
+                chain.link(key, footer, &mut found.problems)?;
+                found.events += footer.inserted + footer.updated + footer.deleted;
                 let Some((payload, _)) = fetch(store, key, workspace).await? else { continue };
                 rows(&ParquetFile::open(key, payload)?, &mut chain, &mut found.problems)?;
             }
@@ -103,17 +102,11 @@ async fn examine(
 struct Chain {
     end: Option<Lsn>,
     seq: Option<String>,
-    events: u64,
-}
-
-struct Link {
-    before: u64,
-    after: u64,
 }
 
 impl Chain {
     /// Holds an object's range against the end of those before it.
-    fn link(&mut self, key: &str, footer: &Footer, problems: &mut Vec<String>) -> Result<Link> {
+    fn link(&mut self, key: &str, footer: &Footer, problems: &mut Vec<String>) -> Result<()> {
         let (captured, end) = range(key, footer)?;
         match self.end {
             Some(known) if known < captured.after => {
@@ -131,9 +124,7 @@ impl Chain {
             _ => {}
         }
         self.end = Some(end);
-        let before = self.events;
-        self.events += footer.inserted + footer.updated + footer.deleted;
-        Ok(Link { before, after: self.events })
+        Ok(())
     }
 
     fn end(&self, head: &Head, captured: &CapturedHead, found: &mut TableVerification) {

@@ -7,6 +7,7 @@ mod load;
 mod output;
 mod rules;
 mod start;
+mod verify;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -260,8 +261,8 @@ impl Job {
 
 /// Where the objects of `dbo.t` are.
 fn place() -> Place {
-    let [database, schema, table] = ["Shop", "dbo", "t"].map(|name| TableName::parse(name).unwrap());
-    Place::captured(&database, &schema, &table, false)
+    let [database, table] = ["Shop", "t"].map(|name| TableName::parse(name).unwrap());
+    Place::captured(&database, "dbo", &table, false)
 }
 
 fn put(key: i64, pairs: &[(&str, &str)]) -> Statement {

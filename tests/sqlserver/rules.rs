@@ -107,6 +107,56 @@ async fn all_tables_of_a_database_include_those_that_it_has_lost() {
 }
 
 #[tokio::test]
+async fn a_renamed_table_begins_anew_and_its_old_name_stops() {
+    let job = read_one().await;
+    job.model.world().rename("t", "renamed");
+    let report = job.attempt(&*job.store, &lake::request(1)).await.unwrap();
+    let outcome = |name: &str| {
+        let table = report.tables.iter().find(|table| table.name == name).expect("a report");
+        (table.error.as_ref().map(Error::code), table.cdc_key.clone())
+    };
+    assert_eq!(outcome("dbo.t"), (Some("InstanceMissing"), None));
+    let key = "Shop/renamed/cdc/renamed_cdc_20260921_141420.parquet".to_owned();
+    assert_eq!(outcome("dbo.renamed"), (None, Some(key)));
+}
+
+/// A table that takes the name of another one does not go on with its log.
+#[tokio::test]
+async fn a_table_under_the_name_of_another_one_is_another_one() {
+    let job = read_one().await;
+    {
+        let mut world = job.model.world();
+        world.create("shadow", &["a", "note"]);
+        world.enable("shadow", "shadow");
+        world.capture_all();
+    }
+    job.attempt(&*job.store, &lake::request(1)).await.unwrap();
+    {
+        let mut world = job.model.world();
+        world.drop_table("t");
+        world.rename("shadow", "t");
+        world.run("t", [put(1, &[])]);
+        world.capture_all();
+    }
+    let report = job.attempt(&*job.store, &lake::request(2)).await.unwrap();
+    let table = report.tables.iter().find(|table| table.name == "dbo.t").unwrap();
+    assert_eq!(table.error.as_ref().map(Error::code), Some("InstanceRecreated"));
+}
+
+#[tokio::test]
+async fn one_question_finds_the_instances_of_all_tables() {
+    let job = read_one().await;
+    for name in ["u", "v", "w"] {
+        let mut world = job.model.world();
+        world.create(name, &[]);
+        world.enable(name, name);
+        world.capture_all();
+    }
+    let report = job.attempt(&*job.store, &lake::request(1)).await.unwrap();
+    assert_eq!((report.tables.len(), job.model.asked(Question::Instances)), (4, 2));
+}
+
+#[tokio::test]
 async fn an_instance_that_was_made_again_under_its_name_is_another_one() {
     let job = read_one().await;
     {

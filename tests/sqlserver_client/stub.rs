@@ -1,11 +1,16 @@
 //! A database of one captured table, as plain as it can be: what the client asks of the catalog, and the changes and rows that
 //! a test writes down. It keeps no promise of a real one.
 
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
 use cdc_to_s3::config::{Encryption, SqlServerConnection, TimesAsText};
 use cdc_to_s3::secrets::{LoginCache, Secret, SqlServerLogin};
 use cdc_to_s3::source::sqlserver::tds::{Settings, TdsServer};
 
-use super::tds::{Answer, Answers, Column, Length, Request, Row, Session, SqlType, Value};
+use super::tds::{
+    Admission, Answer, Answers, Column, Length, Login, Request, Row, ServerError, Session, SqlType, Value,
+};
 
 /// The object id of its change table.
 const CHANGE_TABLE: i64 = 101;
@@ -34,9 +39,12 @@ impl Captured {
 }
 
 type Make = Box<dyn Fn(&[Column]) -> Answer + Send + Sync>;
+type Reply = Box<dyn Fn(&Request) -> Answer + Send + Sync>;
 
 /// The database.
 pub(crate) struct Stub {
+    /// The name of its capture instance.
+    pub(crate) instance: String,
     pub(crate) columns: Vec<Captured>,
     pub(crate) key: Vec<String>,
     /// Whether the change table may be read itself.
@@ -46,10 +54,16 @@ pub(crate) struct Stub {
     pub(crate) commits: Vec<([u8; 10], u64)>,
     /// The result of a query of changes, without its count.
     pub(crate) changes: Make,
-    /// The number that follows.
-    pub(crate) changes_counted: i64,
+    /// The number that follows, if one does.
+    pub(crate) changes_counted: Option<i64>,
     /// The rows of the table.
     pub(crate) rows: Vec<Row>,
+    /// Answers to other questions, or to these in another way, by the name that a question begins with.
+    pub(crate) replies: BTreeMap<&'static str, Reply>,
+    /// Why nobody may log in.
+    pub(crate) refusal: Option<ServerError>,
+    /// What whoever logs in has to know, if it matters.
+    pub(crate) password: Option<Arc<Mutex<String>>>,
 }
 
 impl Stub {
@@ -57,15 +71,33 @@ impl Stub {
     pub(crate) fn new(columns: Vec<Captured>) -> Self {
         let key = columns.first().map(|column| column.name.clone()).into_iter().collect();
         let changes: Make = Box::new(|columns| Answer::rows(columns.to_vec(), []));
-        let (commits, rows) = (Vec::new(), Vec::new());
-        Self { columns, key, is_direct: true, allows_snapshots: false, commits, changes, changes_counted: 0, rows }
+        Self {
+            instance: "dbo_Orders".to_owned(),
+            columns,
+            key,
+            is_direct: true,
+            allows_snapshots: false,
+            commits: Vec::new(),
+            changes,
+            changes_counted: Some(0),
+            rows: Vec::new(),
+            replies: BTreeMap::new(),
+            refusal: None,
+            password: None,
+        }
     }
 
     /// With these changes.
     pub(crate) fn with_changes(self, rows: Vec<Row>) -> Self {
-        let changes_counted = rows.len() as i64;
+        let changes_counted = Some(rows.len() as i64);
         let changes: Make = Box::new(move |columns| Answer::rows(columns.to_vec(), rows.clone()));
         Self { changes, changes_counted, ..self }
+    }
+
+    /// With this answer to a question.
+    pub(crate) fn on(mut self, name: &'static str, reply: impl Fn(&Request) -> Answer + Send + Sync + 'static) -> Self {
+        self.replies.insert(name, Box::new(reply));
+        self
     }
 
     /// The columns of a query of changes.
@@ -106,7 +138,7 @@ impl Stub {
         ];
         let row = vec![
             Value::Int(CHANGE_TABLE),
-            "dbo_Orders".into(),
+            self.instance.as_str().into(),
             Value::Int(7),
             "dbo".into(),
             "Orders".into(),
@@ -181,13 +213,29 @@ impl Stub {
 }
 
 impl Answers for Stub {
+    fn admit(&self, login: &Login) -> Admission {
+        if self.password.as_ref().is_some_and(|password| *password.lock().unwrap() != login.password) {
+            return Admission::Refused(vec![ServerError::login_failed(&login.user)]);
+        }
+        self.refusal.clone().map_or(Admission::Welcome, |refusal| Admission::Refused(vec![refusal]))
+    }
+
     fn answer(&self, _session: &Session, request: &Request) -> Option<Answer> {
         let (marker, _) = request.text.strip_prefix("/* cdc-to-s3: ")?.split_once(" */")?;
+        if let Some(reply) = self.replies.get(marker) {
+            return Some(reply(request));
+        }
         match marker {
             "session" => Some(self.session()),
             "instances" => Some(self.instances()),
             "commits" => Some(self.commits()),
-            "changes" => Some((self.changes)(&self.change_columns()).then(count(self.changes_counted))),
+            "changes" => {
+                let changes = (self.changes)(&self.change_columns());
+                Some(match self.changes_counted {
+                    Some(rows) => changes.then(count(rows)),
+                    None => changes,
+                })
+            }
             "rows" => Some(self.table_rows()),
             "begin" | "clock" => {
                 Some(Answer::value(Column::new("t", SqlType::DateTime2(7)), Value::DateTime2(739_574, 0)))
@@ -202,9 +250,9 @@ pub(crate) fn count(rows: i64) -> Answer {
     Answer::value(Column::new("n", SqlType::BigInt), rows)
 }
 
-/// The client of a server at `port` of loopback.
-pub(crate) fn client(port: u16, settings: Settings) -> TdsServer {
-    let connection = SqlServerConnection {
+/// The way to a server at `port` of loopback, without encryption.
+pub(crate) fn connection(port: u16) -> SqlServerConnection {
+    SqlServerConnection {
         host: Some("127.0.0.1".to_owned()),
         port: Some(port),
         database: Some("shop".to_owned()),
@@ -213,15 +261,28 @@ pub(crate) fn client(port: u16, settings: Settings) -> TdsServer {
         trust_ca: None,
         host_in_certificate: None,
         read_only_intent: false,
-    };
-    let login = SqlServerLogin {
+    }
+}
+
+/// The user that everything is asked as.
+pub(crate) fn login() -> LoginCache {
+    LoginCache::fixed(SqlServerLogin {
         username: "reader".to_owned(),
         password: Secret::new("s3cret{}ö"),
         host: None,
         port: None,
         database: None,
-    };
-    TdsServer::new(connection, None, LoginCache::fixed(login).into(), TimesAsText::default(), settings)
+    })
+}
+
+/// The client of a server at `port` of loopback.
+pub(crate) fn client(port: u16, settings: Settings) -> TdsServer {
+    TdsServer::new(connection(port), None, login().into(), TimesAsText::default(), settings)
+}
+
+/// The column of a place in the log.
+pub(crate) fn lsn_column() -> Column {
+    Column::new("l", SqlType::Binary(10))
 }
 
 fn int() -> Column {

@@ -39,7 +39,7 @@ pub(super) async fn run(shared: &Shared<'_>, tracked: &Tracked, place: Result<Pl
     let mut report = match place {
         Err(error) => TableReport::failed(tracked.full_name(), error),
         Ok(place) => {
-            let mut table = Table { shared, tracked, place, report };
+            let mut table = Table { shared, tracked, place, report, has_moved: false };
             if let Err(error) = table.attempts().await {
                 table.report.status = TableStatus::Failed;
                 table.report.error = Some(error);
@@ -58,6 +58,8 @@ pub(super) struct Table<'a> {
     pub(super) tracked: &'a Tracked,
     pub(super) place: Place,
     pub(super) report: TableReport,
+    /// Whether this run has moved the position, with changes or without.
+    has_moved: bool,
 }
 
 /// Where a run stands with a table.
@@ -235,6 +237,7 @@ impl Table<'_> {
             if let Step::Overtaken = Box::pin(self.window(&mut cursor)).await? {
                 return Ok(Ended::RaceLost);
             }
+            self.has_moved = true;
         }
         self.report.position = Some(Position::Lsn(cursor.position));
         Ok(Ended::Done)
@@ -244,7 +247,7 @@ impl Table<'_> {
     fn stops_here(&mut self) -> Result<bool> {
         match self.require_time(WINDOW_TIME) {
             Ok(()) => Ok(false),
-            Err(error) if self.report.status == TableStatus::Unchanged => Err(error),
+            Err(error) if self.report.status == TableStatus::Unchanged && !self.has_moved => Err(error),
             Err(_) => {
                 self.report.warnings.push("the run's time was up; the next run goes on from here".to_owned());
                 Ok(true)

@@ -211,6 +211,15 @@ impl World {
         self.instances.retain(|instance| instance.table != table);
     }
 
+    /// The table keeps its object ids and its instances their names.
+    pub(crate) fn rename(&mut self, table: &str, name: &str) {
+        let renamed = self.tables.remove(table).unwrap();
+        self.tables.insert(name.to_owned(), renamed);
+        for instance in self.instances.iter_mut().filter(|instance| instance.table == table) {
+            instance.table = name.to_owned();
+        }
+    }
+
     pub(crate) fn add_column(&mut self, table: &str, column: &str) {
         self.tables.get_mut(table).unwrap().columns.push(column.to_owned());
     }

@@ -20,7 +20,6 @@ pub(super) fn of(error: TdsError, doing: &str) -> Error {
         TdsError::Io { kind: IoErrorKind::TimedOut, .. } => {
             Error::transient("SqlServerTimeout", format!("SQL Server stopped answering while {doing}"))
                 .hint("the next run goes on from there; look at the server's load and at blocking sessions")
-                .caused_by(error)
         }
         TdsError::Io { .. } => cut(doing).caused_by(error),
         TdsError::Tls(text) => tls(doing).caused_by(std::io::Error::other(first_sentence(&text).to_owned())),

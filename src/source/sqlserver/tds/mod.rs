@@ -198,8 +198,11 @@ impl Server for TdsServer {
     }
 
     async fn last_commit_before(&self, time: DateTime<Utc>) -> Result<Option<Lsn>> {
-        let text = time.to_rfc3339_opts(SecondsFormat::Millis, false);
-        self.lsn(sql::LAST_COMMIT_BEFORE, &[&text], "asking for the place of a time").await
+        let connection = self.connection().await?;
+        let text = sql::last_commit_before(connection.facts.knows_time_zone);
+        self.give_back(connection);
+        let time = time.to_rfc3339_opts(SecondsFormat::Millis, false);
+        self.lsn(&text, &[&time], "asking for the place of a time").await
     }
 }
 

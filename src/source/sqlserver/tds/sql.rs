@@ -94,9 +94,17 @@ pub(super) const WINDOW_END: &str = "/* cdc-to-s3: window end */ \
     ORDER BY start_lsn) AS w";
 
 /// The last commit before the time `@P1`, which is a text with an offset.
-pub(super) const LAST_COMMIT_BEFORE: &str = "/* cdc-to-s3: time to lsn */ \
-    SELECT sys.fn_cdc_map_time_to_lsn('largest less than', CAST(SWITCHOFFSET(CAST(@P1 AS datetimeoffset(3)), \
-    DATEPART(tz, SYSDATETIMEOFFSET())) AS datetime))";
+pub(super) fn last_commit_before(knows_time_zone: bool) -> String {
+    let time = "CAST(@P1 AS datetimeoffset(3))";
+    let local = if knows_time_zone {
+        format!("{time} AT TIME ZONE CURRENT_TIMEZONE_ID()")
+    } else {
+        format!("SWITCHOFFSET({time}, DATEPART(tz, SYSDATETIMEOFFSET()))")
+    };
+    format!(
+        "/* cdc-to-s3: time to lsn */ SELECT sys.fn_cdc_map_time_to_lsn('largest less than', CAST({local} AS datetime))"
+    )
+}
 
 /// The server's clock.
 pub(super) const CLOCK: &str = "/* cdc-to-s3: clock */ SELECT SYSUTCDATETIME()";

@@ -1,5 +1,6 @@
 //! The program: what a run does, in the order in which it does it.
 
+mod changes;
 mod compare;
 mod fetch;
 mod output;
@@ -61,7 +62,8 @@ impl Progress for Unwatched {
     }
 }
 
-/// Brings the tables of the lake in `store` to the newest snapshot of `source`.
+/// Brings the tables of the lake in `store` to the newest snapshot of `source`, or to the end of the changes that it has
+/// captured. `tables` are those of a source of snapshots; another one knows its own.
 ///
 /// Faults of single tables are part of the report. An error is what keeps every table from being done: the configuration,
 /// the credentials, the source.
@@ -74,6 +76,10 @@ pub async fn run(
     progress: &dyn Progress,
 ) -> Result<Report> {
     let started = Instant::now();
+    if let Source::SqlServer(sqlserver) = source {
+        let asked = Asked { request, source, store, temporary, progress, started };
+        return Box::pin(changes::run(&asked, sqlserver)).await;
+    }
     let tables = request.select(tables)?;
     let position = match source.position(request.deadline).await {
         Err(error) if is_not_ready(&error) => return Ok(not_ready(request, source, &tables, &error, started)),
@@ -95,6 +101,25 @@ pub async fn run(
     let report = report(request, source, Some(run.position.clone()), reports, started);
     run.keep(&report).await;
     Ok(report)
+}
+
+/// A run as it was asked for.
+struct Asked<'a> {
+    request: &'a Request,
+    source: &'a Source,
+    store: &'a dyn ObjectStore,
+    temporary: &'a Path,
+    progress: &'a dyn Progress,
+    started: Instant,
+}
+
+impl<'a> Asked<'a> {
+    /// The run, towards `position`.
+    fn run(&self, position: Position) -> Result<Run<'a>> {
+        let Self { request, source, store, temporary, progress, started } = *self;
+        let workspace = Workspace::create(temporary)?;
+        Ok(Run { request, source, store, progress, position, workspace, started, snapshots: Mutex::default() })
+    }
 }
 
 /// What the steps of one run share.

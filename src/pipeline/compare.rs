@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use hashbrown::HashMap;
 
-use super::output::{Destination, Output};
+use super::output::{Destination, Output, UnboundFingerprints};
 use super::schema;
 use crate::ahead::ahead;
 use crate::diff::{Counts, Diff, Fault, LookupPlan, Outcome, PrintPlan, Rules, SetHash};
@@ -14,7 +14,6 @@ use crate::error::{Error, Result};
 use crate::lake::base::Base;
 use crate::lake::footer::{FileKind, Footer};
 use crate::lake::layout::RunTime;
-use crate::lake::parquet::ParquetWriter;
 use crate::lake::store::Payload;
 use crate::position::Position;
 use crate::table::{
@@ -97,7 +96,7 @@ pub(super) fn compare(job: &Job) -> Result<Pass> {
 /// Writes the deleted rows while the full load is being ended, proves the changes, and ends the other files. Where
 /// [`Pass::deleted`] names rows of the full load, it must be at hand by now. The file is that of the full load's
 /// fingerprints, which lacks only the full load's tag.
-pub(super) fn complete(job: &Job, mut pass: Pass) -> Result<(Comparison, ParquetWriter)> {
+pub(super) fn complete(job: &Job, mut pass: Pass) -> Result<(Comparison, UnboundFingerprints)> {
     let (full, changes) = (footer(job, &pass, FileKind::FullLoad), footer(job, &pass, FileKind::Cdc));
     let full_load = pass.output.take_full_load();
     let ended = ahead(
@@ -183,6 +182,7 @@ fn footer(job: &Job, pass: &Pass, kind: FileKind) -> Footer {
         silent_changes: counts.silent,
         row_set_hash: new_set.to_hex(),
         schema: pass.schema.clone(),
+        captured: None,
     }
 }
 
@@ -191,7 +191,7 @@ fn comparison(
     pass: Pass,
     full_load: (Payload, Footer),
     changes: Footer,
-) -> Result<(Comparison, ParquetWriter)> {
+) -> Result<(Comparison, UnboundFingerprints)> {
     let Pass { schema, output, outcome: Outcome { counts, new_set: set_hash, .. } } = pass;
     let (cdc, fingerprints) = output.finish(&changes)?;
     let found = Comparison {

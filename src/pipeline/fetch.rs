@@ -6,11 +6,10 @@ use futures_util::future::{Either, maybe_done, select};
 
 use super::Run;
 use super::compare::{Comparison, Job, Stamp, compare, complete};
-use super::output::Destination;
+use super::output::{Destination, UnboundFingerprints};
 use crate::error::{Error, Result};
 use crate::lake::base::{Base, BaseOutline};
 use crate::lake::fingerprints::{Fingerprints, Found, Origin};
-use crate::lake::parquet::ParquetWriter;
 use crate::lake::store::{ETag, Stages};
 use crate::table::{TableSchema, TableSpec};
 
@@ -18,7 +17,7 @@ use crate::table::{TableSchema, TableSpec};
 pub(super) struct Compared {
     pub(super) found: Comparison,
     /// The fingerprints of the new full load, which lack only its tag.
-    pub(super) fingerprints: ParquetWriter,
+    pub(super) fingerprints: UnboundFingerprints,
     /// The tag of the fingerprints that they replace.
     pub(super) replaced: Option<ETag>,
 }

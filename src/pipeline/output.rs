@@ -1,6 +1,7 @@
 //! The two files of a table under construction, each encoded on a thread of its own, and the fingerprints of the changes
 //! as they were written.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
@@ -12,7 +13,7 @@ use crate::ahead::no_thread;
 use crate::diff::{Operation, PrintPlan, Prints, SetHash, Verdict};
 use crate::error::{Error, Result};
 use crate::lake::base::take;
-use crate::lake::fingerprints;
+use crate::lake::fingerprints::{self, Origin};
 use crate::lake::footer::Footer;
 use crate::lake::layout::{self, RunTime};
 use crate::lake::parquet::{Encoding, ParquetWriter};
@@ -45,17 +46,17 @@ impl Destination {
 
     fn full_load(&self, schema: &TableSchema) -> Result<Encoder> {
         let key = layout::full_load(&self.table);
-        Encoder::start(self.file("full-load.parquet", &key, schema.arrow(), Encoding::Table))
+        Encoder::of(self.file("full-load.parquet", &key, schema.arrow(), Encoding::Table))
     }
 
     fn fingerprints(&self, schema: &SchemaRef) -> Result<Encoder> {
         let key = layout::fingerprints(&self.table);
-        Encoder::start(self.file("fingerprints.parquet", &key, SchemaRef::clone(schema), Encoding::Plain))
+        Encoder::of(self.file("fingerprints.parquet", &key, SchemaRef::clone(schema), Encoding::Plain))
     }
 
     fn cdc(&self, schema: SchemaRef) -> Result<Encoder> {
         let key = layout::cdc(&self.table, self.run_at);
-        Encoder::start(self.file("cdc.parquet", &key, schema, Encoding::Table))
+        Encoder::of(self.file("cdc.parquet", &key, schema, Encoding::Table))
     }
 }
 
@@ -72,6 +73,7 @@ pub(super) struct Output {
 struct Fingerprints {
     schema: SchemaRef,
     encoder: Encoder,
+    orders: SetHash,
 }
 
 /// The fingerprints of the changes as they were written.
@@ -91,7 +93,7 @@ impl Output {
         let full_load = destination.full_load(schema)?;
         let plain = fingerprints::schema(order);
         let encoder = destination.fingerprints(&plain)?;
-        let fingerprints = Fingerprints { schema: plain, encoder };
+        let fingerprints = Fingerprints { schema: plain, encoder, orders: SetHash::default() };
         Ok(Self { destination, full_load, fingerprints, cdc: None, written: Written::default() })
     }
 
@@ -107,7 +109,9 @@ impl Output {
             None => rows.batch.clone(),
         })?;
         let fingerprints = &mut self.fingerprints;
-        fingerprints.encoder.write(fingerprints::batch(&fingerprints.schema, prints, kept.as_ref())?)?;
+        let (batch, orders) = fingerprints::batch(&fingerprints.schema, prints, kept.as_ref())?;
+        fingerprints.orders.add_all(orders);
+        fingerprints.encoder.write(batch)?;
         let changed = pick(&|verdict| matches!(verdict, Verdict::Insert | Verdict::Update));
         if changed.is_empty() {
             return Ok(());
@@ -155,9 +159,28 @@ impl Output {
 
     /// Ends the CDC file with its footer, if there were changes. The fingerprints still lack theirs: what the full load's
     /// tag is shows when it is stored.
-    pub(super) fn finish(mut self, cdc: &Footer) -> Result<(Option<Payload>, ParquetWriter)> {
+    pub(super) fn finish(self, cdc: &Footer) -> Result<(Option<Payload>, UnboundFingerprints)> {
         let cdc = self.cdc.map(|encoder| encoder.finish(cdc)).transpose()?;
-        Ok((cdc, self.fingerprints.encoder.join()?))
+        let Fingerprints { mut encoder, orders, .. } = self.fingerprints;
+        Ok((cdc, UnboundFingerprints { file: encoder.join()?, orders }))
+    }
+}
+
+/// The file of the fingerprints, which lacks only what they belong to.
+pub(super) struct UnboundFingerprints {
+    file: ParquetWriter,
+    orders: SetHash,
+}
+
+impl UnboundFingerprints {
+    /// How many rows they are of.
+    pub(super) fn rows(&self) -> u64 {
+        self.file.rows()
+    }
+
+    /// The complete file.
+    pub(super) fn bind(self, origin: &Origin) -> Result<Payload> {
+        self.file.finish(origin.to_metadata(self.orders))
     }
 }
 
@@ -169,7 +192,11 @@ pub(super) struct Encoder {
 }
 
 impl Encoder {
-    fn start(mut writer: ParquetWriter) -> Result<Self> {
+    pub(super) fn start(path: PathBuf, schema: SchemaRef, encoding: Encoding) -> Result<Self> {
+        Self::of(ParquetWriter::create(path, schema, encoding))
+    }
+
+    fn of(mut writer: ParquetWriter) -> Result<Self> {
         let (batches, received) = sync_channel::<RecordBatch>(WAITING);
         let encode = move || {
             received.iter().try_for_each(|batch| writer.write(&batch))?;
@@ -180,7 +207,7 @@ impl Encoder {
     }
 
     /// Hands rows over; the error is that of the thread, should it have stopped.
-    fn write(&mut self, batch: RecordBatch) -> Result<()> {
+    pub(super) fn write(&mut self, batch: RecordBatch) -> Result<()> {
         if self.batches.as_ref().is_some_and(|batches| batches.send(batch).is_ok()) {
             return Ok(());
         }
@@ -199,5 +226,12 @@ impl Encoder {
     /// Ends the file with its footer.
     pub(super) fn finish(mut self, footer: &Footer) -> Result<Payload> {
         self.join()?.finish(footer.to_metadata())
+    }
+}
+
+/// Waits for the thread, so that nothing is written to the work folder any more when that is removed.
+impl Drop for Encoder {
+    fn drop(&mut self) {
+        let _abandoned = self.join();
     }
 }

@@ -4,15 +4,15 @@ use std::time::{Duration, Instant};
 
 use super::compare::{Comparison, Stamp};
 use super::fetch::{Compared, compare_with_base};
+use super::output::UnboundFingerprints;
 use super::publish::{Publication, Published};
 use super::{Run, within};
 use crate::error::Result;
 use crate::lake::base::BaseOutline;
 use crate::lake::commit::{Entry, StateVersion, TableLog};
-use crate::lake::fingerprints::{Fingerprints, Origin};
+use crate::lake::fingerprints::{Fingerprints, Origin, WORTH_KEEPING_ROWS};
 use crate::lake::footer::Footer;
 use crate::lake::layout;
-use crate::lake::parquet::ParquetWriter;
 use crate::lake::store::{ETag, Stages, Underway};
 use crate::position::Position;
 use crate::report::{TableReport, TableStatus};
@@ -43,7 +43,7 @@ impl From<TableReport> for Ended {
 /// Runs one table to its report; an error becomes part of it.
 pub(super) async fn run(run: &Run<'_>, spec: &TableSpec, state: Result<StateVersion>) -> TableReport {
     let started = Instant::now();
-    let mut report = match attempts(run, spec, state).await {
+    let mut report = match Box::pin(attempts(run, spec, state)).await {
         Ok(report) => report,
         Err(error) => TableReport::failed(spec.name.as_str(), error),
     };
@@ -114,7 +114,7 @@ async fn compare_and_store(run: &Run<'_>, spec: &TableSpec, start: &Start<'_>, s
     let Compared { found, fingerprints, replaced } = compared;
     let publication = Publication { state, resumed, outline, found: &found, stamp };
     let (ended, full_load) = finish(run, spec, &publication).await?;
-    if let Some(etag) = full_load {
+    if let Some(etag) = full_load.filter(|_| fingerprints.rows() >= WORTH_KEEPING_ROWS) {
         let origin = Origin::new(etag, &spec.pk, found.schema.order(spec));
         keep(run, spec, fingerprints, &origin, replaced).await;
     }
@@ -122,9 +122,15 @@ async fn compare_and_store(run: &Run<'_>, spec: &TableSpec, start: &Start<'_>, s
 }
 
 /// Keeps the fingerprints of the full load for the next run, which is only slower without them.
-async fn keep(run: &Run<'_>, spec: &TableSpec, file: ParquetWriter, origin: &Origin, replaced: Option<ETag>) {
+async fn keep(
+    run: &Run<'_>,
+    spec: &TableSpec,
+    fingerprints: UnboundFingerprints,
+    origin: &Origin,
+    replaced: Option<ETag>,
+) {
     let kept = async {
-        let payload = file.finish(origin.to_metadata())?;
+        let payload = fingerprints.bind(origin)?;
         Fingerprints::keep(run.store, &spec.name, &payload, replaced).await
     };
     if let Err(error) = run.within_deadline(kept).await {
@@ -202,7 +208,7 @@ fn busy(spec: &TableSpec, why: &str) -> TableReport {
     TableReport { warnings, ..TableReport::new(spec.name.as_str(), TableStatus::Busy) }
 }
 
-fn log(report: &TableReport) {
+pub(super) fn log(report: &TableReport) {
     let TableReport { name, status, rows, inserted, updated, deleted, silent_changes, elapsed_ms, .. } = report;
     match &report.error {
         Some(error) => tracing::error!(

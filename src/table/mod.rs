@@ -5,6 +5,7 @@ mod column;
 mod convert;
 mod file;
 mod header;
+mod marks;
 mod parquet_file;
 mod parquet_open;
 mod records;

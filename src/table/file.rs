@@ -275,3 +275,46 @@ impl RowsBuilder {
         Ok(Rows { batch, lines })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::table::{OnDuplicateKey, SchemaPolicy, TableName, UpdateDetection};
+
+    /// Reads `text` as the int64 columns `a`, `b` and `c`, of which `b` and `c` are declared.
+    fn fault(text: &'static str) -> PassError {
+        let declared = ["b", "c"].map(|name| (name.to_owned(), ColumnType::Int64));
+        let spec = TableSpec {
+            name: TableName::parse("t").unwrap(),
+            sep: b';',
+            encoding: None,
+            null_values: vec!["-".to_owned()],
+            pk: vec!["a".to_owned()],
+            date_field: None,
+            update_detection: UpdateDetection::Content,
+            on_duplicate_key: OnDuplicateKey::Fail,
+            max_deleted_fraction: 1.0,
+            columns: BTreeMap::from(declared),
+            schema: SchemaPolicy::Evolve,
+        };
+        let columns = ["a", "b", "c"].map(|name| Column { name: name.to_owned(), column_type: ColumnType::Int64 });
+        let schema = TableSchema { columns: columns.to_vec(), source: Vec::new() };
+        let file = CsvFile::new("t.csv", Box::new(move || Ok(Box::new(text.as_bytes()))));
+        file.read(&spec, &schema, &mut |_| Ok(())).unwrap_err()
+    }
+
+    #[test]
+    fn the_first_offending_line_is_told_whatever_its_fault() {
+        let fatal = |text| match fault(text) {
+            PassError::Fatal(error) => error.to_string(),
+            other => panic!("{other:?}"),
+        };
+        assert!(fatal("a;b;c\n1;2;3\n-;;x\n1;x;3\nx;2;3\n1;2\n").contains("line 3: the value of `c`"));
+        assert!(fatal("a;b;c\n1;2;3\n1;x;x\nx;2;3\n").contains("line 3: the value of `b`"));
+        assert!(fatal("a;b;c\n1;2;3\n1;2\nx;x;x\n").contains("line 3: 2 fields where the header has 3"));
+        assert!(fatal("a;b;c\n1;2;3\n\n1;2;x\n1;2;\"3\n").contains("line 4: the value of `c`"));
+        assert!(matches!(fault("a;b;c\n1;2;3\nx;2;3\n1;2;x\n"), PassError::Misfit));
+    }
+}

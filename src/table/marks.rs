@@ -44,14 +44,20 @@ impl Marks {
     }
 }
 
-/// A NUL, which pads the last word and no text holds, is not marked: it is no delimiter.
+/// The marks of some bytes, the first in the lowest bit. A NUL, which pads the last word, is no mark.
 fn word(bytes: &[u8; WORD], delimiter: u8) -> u64 {
-    // In two steps, so that the compiler makes vector instructions of the first.
-    let found = bytes.map(|byte| u8::from((byte == delimiter) | (byte == b'\n') | (byte == b'\r')));
+    // In two steps: of the first the compiler makes vector instructions.
+    let mut found = [0_u8; WORD];
+    for (at, &byte) in bytes.iter().enumerate() {
+        found[at] = u8::from((byte == delimiter) | (byte == b'\n') | (byte == b'\r'));
+    }
     let (eights, _) = found.as_chunks::<8>();
-    // The product brings the lowest bits of eight bytes together in its highest byte.
-    let bits = |eight: &[u8; 8]| u64::from_le_bytes(*eight).wrapping_mul(0x0102_0408_1020_4080) >> 56;
-    eights.iter().rev().fold(0, |word, eight| word << 8 | bits(eight))
+    let mut word = 0;
+    for eight in eights.iter().rev() {
+        // The product brings the lowest bits of eight bytes together in its highest byte.
+        word = word << 8 | u64::from_le_bytes(*eight).wrapping_mul(0x0102_0408_1020_4080) >> 56;
+    }
+    word
 }
 
 #[cfg(test)]

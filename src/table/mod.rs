@@ -13,6 +13,7 @@ mod schema;
 mod snapshot;
 mod spec;
 mod text;
+mod time;
 mod types;
 
 pub(crate) use self::cell::{MAX_EXACT_INT, Reading};

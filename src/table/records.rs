@@ -72,6 +72,7 @@ impl Field {
         Self { start: range.start as u32, end: range.end as u32 }
     }
 
+    #[inline]
     fn of(self, text: &str) -> &str {
         text.get(self.start as usize..self.end as usize).unwrap_or_default()
     }
@@ -316,13 +317,16 @@ mod tests {
 
     use super::*;
 
+    /// Records by the lines on which they begin.
+    type Lines = Vec<(u64, Vec<String>)>;
+
     /// Text that comes a few bytes at a time, so that every cut of a record occurs.
     fn few_at_a_time(text: &str, delimiter: u8, bytes: usize) -> Records {
         let source = Box::new(std::io::Cursor::new(text.as_bytes().to_vec()));
         Records::new(TextBlocks::sized(source, None, bytes), delimiter)
     }
 
-    fn records(text: &str, delimiter: u8) -> Result<Vec<(u64, Vec<String>)>, RecordError> {
+    fn records(text: &str, delimiter: u8) -> Result<Lines, RecordError> {
         let mut records = few_at_a_time(text, delimiter, 4);
         let mut all = Vec::new();
         while let Some(record) = records.next()? {
@@ -332,12 +336,8 @@ mod tests {
     }
 
     /// All records of `width` fields, by blocks of at most `most`, and what comes after them.
-    fn by_blocks(
-        mut records: Records,
-        width: usize,
-        most: usize,
-    ) -> (Vec<(u64, Vec<String>)>, Result<(), RecordError>) {
-        let mut all: Vec<(u64, Vec<String>)> = Vec::new();
+    fn by_blocks(mut records: Records, width: usize, most: usize) -> (Lines, Result<(), RecordError>) {
+        let mut all: Lines = Vec::new();
         loop {
             let block = match records.block(width, most) {
                 Ok(Some(block)) => block,

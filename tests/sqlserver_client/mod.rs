@@ -3,6 +3,7 @@
 mod faults;
 mod lines;
 mod reads;
+mod secrets;
 mod stub;
 mod types;
 

@@ -2,6 +2,7 @@
 //! a test writes down. It keeps no promise of a real one.
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
 
 use cdc_to_s3::config::{Encryption, SqlServerConnection, TimesAsText};
 use cdc_to_s3::secrets::{LoginCache, Secret, SqlServerLogin};
@@ -61,6 +62,8 @@ pub(crate) struct Stub {
     pub(crate) replies: BTreeMap<&'static str, Reply>,
     /// Why nobody may log in.
     pub(crate) refusal: Option<ServerError>,
+    /// What whoever logs in has to know, if it matters.
+    pub(crate) password: Option<Arc<Mutex<String>>>,
 }
 
 impl Stub {
@@ -80,6 +83,7 @@ impl Stub {
             rows: Vec::new(),
             replies: BTreeMap::new(),
             refusal: None,
+            password: None,
         }
     }
 
@@ -209,7 +213,10 @@ impl Stub {
 }
 
 impl Answers for Stub {
-    fn admit(&self, _login: &Login) -> Admission {
+    fn admit(&self, login: &Login) -> Admission {
+        if self.password.as_ref().is_some_and(|password| *password.lock().unwrap() != login.password) {
+            return Admission::Refused(vec![ServerError::login_failed(&login.user)]);
+        }
         self.refusal.clone().map_or(Admission::Welcome, |refusal| Admission::Refused(vec![refusal]))
     }
 
@@ -271,6 +278,11 @@ pub(crate) fn login() -> LoginCache {
 /// The client of a server at `port` of loopback.
 pub(crate) fn client(port: u16, settings: Settings) -> TdsServer {
     TdsServer::new(connection(port), None, login().into(), TimesAsText::default(), settings)
+}
+
+/// The column of a place in the log.
+pub(crate) fn lsn_column() -> Column {
+    Column::new("l", SqlType::Binary(10))
 }
 
 fn int() -> Column {

@@ -223,7 +223,17 @@ impl History {
         let faults = if self.random.chance(40) { 1 + self.random.below(2) } else { 0 };
         for _ in 0..faults {
             let after = self.random.below(30);
-            let harm = self.random.pick(&[Harm::Close, Harm::Reset, Harm::Stall, Harm::Error(ServerError::deadlock())]);
+            let (close, reset) = (Harm::Close, Harm::Reset);
+            let deadlock = Harm::Error(ServerError::deadlock());
+            let harm = self.random.pick(&[
+                close.clone(),
+                close,
+                reset.clone(),
+                reset,
+                deadlock.clone(),
+                deadlock,
+                Harm::Stall,
+            ]);
             let fault = match (&harm, self.random.chance(50)) {
                 (Harm::Error(_), _) | (_, true) => tds::Fault::after_rows(after as u64, harm),
                 _ => tds::Fault::after_bytes(1 + after * 10, harm),

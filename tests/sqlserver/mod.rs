@@ -90,7 +90,7 @@ impl Job {
         let database = Database::new(Arc::clone(&self.model), "reader", "s3cret");
         let line = tds::Server::start(tds::Settings::default(), Arc::new(database)).await.unwrap();
         let batch_rows = self.model.world().batch_rows;
-        let answer_timeout = Duration::from_millis(100);
+        let answer_timeout = Duration::from_millis(500);
         let settings = Settings { batch_rows, answer_timeout, ..Settings::default() };
         self.server = Arc::new(client(&line, "Shop", "s3cret", settings));
         self.line = Some(Arc::new(line));

@@ -3,7 +3,7 @@
 use cdc_to_s3::error::Kind;
 use cdc_to_s3::source::sqlserver::{Images, Server as _};
 
-use super::shop::{Scene, changes, instance, range, shop};
+use super::shop::{Scene, changes, impatient, instance, range, shop};
 use crate::support::sqlserver::{Access, Changes, lsn};
 use crate::support::tds::{Fault, Harm, ServerError, Stage};
 
@@ -61,7 +61,7 @@ async fn what_the_server_refuses_has_its_own_name() {
 #[tokio::test]
 async fn a_read_that_does_not_come_to_its_end_may_be_repeated() {
     let scene = Scene::with(shop()).await;
-    let client = scene.client(2);
+    let (client, impatient) = (scene.client(2), impatient(&scene.line, 2));
     let faults = [
         (Fault::after_rows(7, Harm::Close), "SqlServerCut"),
         (Fault::after_rows(0, Harm::Reset), "SqlServerCut"),
@@ -71,7 +71,7 @@ async fn a_read_that_does_not_come_to_its_end_may_be_repeated() {
     ];
     for (fault, code) in faults {
         scene.line.fault(Stage::request("cdc-to-s3: changes"), fault.clone());
-        let error = changes(&client, range(101, 110), Images::After).await.unwrap_err();
+        let error = changes(&impatient, range(101, 110), Images::After).await.unwrap_err();
         assert_eq!((error.kind(), error.code()), (Kind::Transient, code), "{fault:?}");
         let (found, _) = changes(&client, range(101, 110), Images::After).await.unwrap();
         assert_eq!(found.len(), 18, "after {fault:?}");

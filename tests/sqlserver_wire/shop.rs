@@ -108,8 +108,13 @@ impl Scene {
 
 /// A client of whatever listens there.
 pub(super) fn client(line: &Server, password: &str, batch_rows: usize) -> TdsServer {
-    let settings = Settings { batch_rows, answer_timeout: Duration::from_millis(300), ..Settings::default() };
-    stand_in::client(line, "shop", password, settings)
+    stand_in::client(line, "shop", password, Settings { batch_rows, ..Settings::default() })
+}
+
+/// A client that waits for an answer for half a second only.
+pub(super) fn impatient(line: &Server, batch_rows: usize) -> TdsServer {
+    let settings = Settings { batch_rows, answer_timeout: Duration::from_millis(500), ..Settings::default() };
+    stand_in::client(line, "shop", "s3cret", settings)
 }
 
 pub(super) fn an_lsn(number: u64) -> Lsn {

@@ -35,10 +35,11 @@ use crate::workspace::Workspace;
 /// dies keeps others waiting for no longer than this.
 const CLAIM_TIME: Duration = Duration::from_secs(120);
 
-/// Keeping the report may take so long, at the most: nothing depends on it. It is tried also when the time is up, for so
-/// much of the shell's margin.
+/// Keeping the report may take so long, at the most: nothing depends on it.
 const REPORT_TIME: Duration = Duration::from_secs(5);
-const LATE_REPORT_TIME: Duration = Duration::from_millis(250);
+
+/// What nothing depends on is tried also when the time is up, for so much of the shell's margin.
+const LATE_TIME: Duration = Duration::from_millis(250);
 
 /// Told how a run gets on.
 pub trait Progress: Send + Sync {
@@ -178,14 +179,18 @@ impl Run<'_> {
         within(self.request.deadline, work).await
     }
 
+    /// The deadline for what nothing depends on: at most `longest`, and a little when the run's time is up.
+    fn late(&self, longest: Duration) -> Deadline {
+        let left = self.request.deadline.remaining().unwrap_or(longest);
+        Deadline::within(left.clamp(LATE_TIME, longest))
+    }
+
     /// Keeps the report of a run that wrote something. The data are safe already, so a fault here is only a warning.
     async fn keep(&self, report: &Report) {
         if !report.published() {
             return;
         }
-        let left = self.request.deadline.remaining().unwrap_or(REPORT_TIME);
-        let deadline = Deadline::within(left.clamp(LATE_REPORT_TIME, REPORT_TIME));
-        if let Err(error) = within(deadline, self.write_report(report)).await {
+        if let Err(error) = within(self.late(REPORT_TIME), self.write_report(report)).await {
             tracing::warn!(error = %error.chain(), "the run's report could not be kept in the lake");
         }
     }

@@ -175,10 +175,12 @@ impl Base {
         Ok(Self { files: first.into_iter().chain(log).collect() })
     }
 
-    /// Fetches the full load, too, if it is needed for the rows of `slots`, ascending, and is not at hand.
+    /// Fetches the full load, too, if it is needed for the rows of `slots`, ascending, and is not at hand. It may have been
+    /// fetched early: what `early` gives in that case is taken for it.
     pub async fn complete(
         &mut self,
         slots: &[u32],
+        early: impl Future<Output = Option<ParquetFile>>,
         store: &dyn ObjectStore,
         table: &TableName,
         outline: &BaseOutline,
@@ -188,9 +190,28 @@ impl Base {
             (self.files.first_mut(), &outline.full_load)
             && slots.first().is_some_and(|&slot| u64::from(slot) < file_rows(file.footer()))
         {
-            *file = BaseFile::Whole(full_load(store, table, expected, workspace).await?);
+            *file = BaseFile::Whole(match early.await {
+                Some(early) => early,
+                None => full_load(store, table, expected, workspace).await?,
+            });
         }
         Ok(())
+    }
+
+    /// Fetches the full load ahead of [`Base::complete`], if it will probably be needed: it is not at hand, and rows were
+    /// deleted the last time, too. A table that only grows never pays for what it does not need. A failure is none: the full
+    /// load is fetched again if it is needed.
+    pub fn early<'a>(
+        &self,
+        store: &'a dyn ObjectStore,
+        table: &'a TableName,
+        outline: &'a BaseOutline,
+        workspace: &'a Workspace,
+    ) -> impl Future<Output = Option<ParquetFile>> + use<'a> {
+        let lacking = matches!(self.files.first(), Some(BaseFile::Fingerprints(..)));
+        let wanted = lacking && outline.newest().is_some_and(|newest| newest.deleted > 0);
+        let expected = outline.etag().filter(|_| wanted);
+        async move { full_load(store, table, expected?, workspace).await.ok() }
     }
 
     /// Fetches the CDC objects of `outline` only.

@@ -2,6 +2,7 @@
 
 mod check;
 mod load;
+mod record;
 mod start;
 mod table;
 mod window;

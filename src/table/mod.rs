@@ -5,6 +5,7 @@ mod column;
 mod convert;
 mod file;
 mod header;
+mod marks;
 mod parquet_file;
 mod parquet_open;
 mod records;
@@ -13,6 +14,7 @@ mod snapshot;
 mod source_name;
 mod spec;
 mod text;
+mod time;
 mod types;
 
 pub(crate) use self::cell::{MAX_EXACT_INT, Reading};

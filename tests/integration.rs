@@ -4,6 +4,7 @@
 mod cli;
 mod crash;
 mod events;
+mod fingerprints;
 mod golden;
 mod handler;
 mod hostile;
@@ -14,5 +15,9 @@ mod protocol;
 mod races;
 mod second_reader;
 mod simulator;
+mod sqlserver;
+mod sqlserver_client;
+mod sqlserver_wire;
 mod store;
 mod support;
+mod tds;

@@ -17,6 +17,11 @@ impl SetHash {
         self.0 = self.0.wrapping_add(row_hash(key, content));
     }
 
+    /// Puts another set into this one.
+    pub fn add_all(&mut self, other: Self) {
+        self.0 = self.0.wrapping_add(other.0);
+    }
+
     /// Takes a row out of the set.
     pub fn remove(&mut self, key: u128, content: u64) {
         self.0 = self.0.wrapping_sub(row_hash(key, content));
@@ -141,10 +146,31 @@ impl Prints {
         self.keys.len()
     }
 
+    /// The fingerprint of which key has which value of the date field, whatever the order of the rows.
+    pub fn order_set(&self) -> SetHash {
+        let mut set = SetHash::default();
+        match &self.orders {
+            Orders::Absent => {}
+            Orders::Narrow(values) => add_all(&mut set, &self.keys, values.iter().map(|value| value.cast_unsigned())),
+            Orders::Wide(values) => {
+                add_all(&mut set, &self.keys, values.iter().map(|value| xxh3_64(&value.to_le_bytes())));
+            }
+            Orders::Text(values) => {
+                let hash = |text: &Option<Box<str>>| text.as_ref().map_or(0, |text| xxh3_64(text.as_bytes()));
+                add_all(&mut set, &self.keys, values.iter().map(hash));
+            }
+        }
+        set
+    }
+
     /// Whether there are no rows.
     pub fn is_empty(&self) -> bool {
         self.keys.is_empty()
     }
+}
+
+fn add_all(set: &mut SetHash, keys: &[u128], values: impl Iterator<Item = u64>) {
+    keys.iter().zip(values).for_each(|(&key, value)| set.add(key, value));
 }
 
 /// Values that can be put in order; null is smallest. Fixed-width values keep 8 or 16 bytes a row.

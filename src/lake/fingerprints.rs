@@ -3,7 +3,8 @@
 //!
 //! A cache and nothing more. It names the full load by its tag, with the key and the date field that it was made for; where
 //! one of these is another, or where it is missing or damaged, the full load itself is read. What it holds is proven by the
-//! full load's footer: its rows must be as many, and have the same fingerprint as a set.
+//! full load's footer: its rows must be as many, and have the same fingerprint as a set. The values of the date field have
+//! one of their own.
 
 use std::sync::Arc;
 
@@ -11,7 +12,7 @@ use arrow::array::{
     Array, ArrayRef, AsArray, Decimal128Array, Int64Array, RecordBatch, StringArray, UInt32Array, UInt64Array,
 };
 use arrow::datatypes::{DataType, Decimal128Type, Field, Int64Type, Schema, SchemaRef, UInt64Type};
-use parquet::file::metadata::KeyValue;
+use parquet::file::metadata::{KeyValue, ParquetMetaData};
 use serde::{Deserialize, Serialize};
 
 use super::base::take;
@@ -19,9 +20,9 @@ use super::fetch::fetch;
 use super::footer::Footer;
 use super::layout;
 use super::parquet::{open_batches, read_metadata};
-use super::store::{Condition, ETag, ObjectStore, Payload, Put};
+use super::store::{ByteRange, Condition, ETag, ObjectStore, Payload, Put};
 use crate::ahead::ahead;
-use crate::diff::{Index, Orders, Prints};
+use crate::diff::{Index, Orders, Prints, SetHash};
 use crate::error::{Error, Result};
 use crate::table::{ColumnType, TableName};
 use crate::workspace::Workspace;
@@ -31,6 +32,9 @@ const ENTRY: &str = "cdc_to_s3.fingerprints";
 
 /// The version of the fingerprints and of their file. It changes with the way in which rows are fingerprinted.
 const FORMAT_VERSION: u32 = 1;
+
+/// A smaller full load is read as fast as its fingerprints are.
+pub const WORTH_KEEPING_ROWS: u64 = 4096;
 
 /// What a file of fingerprints was made from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,6 +53,15 @@ struct Order {
     column_type: ColumnType,
 }
 
+/// What a file of fingerprints says of itself.
+#[derive(Serialize, Deserialize)]
+struct Entry {
+    #[serde(flatten)]
+    origin: Origin,
+    /// The fingerprint of the values of the date field, which the full load's footer does not prove.
+    order_set_hash: String,
+}
+
 impl Origin {
     /// The full load that has the tag `full_load_etag`, with its rows' `key` and `order`: the date field and the type in
     /// which its values are compared.
@@ -57,16 +70,17 @@ impl Origin {
         Self { format_version: FORMAT_VERSION, full_load_etag, key_columns: key.to_vec(), order }
     }
 
-    /// As an entry of the file's metadata.
-    pub fn to_metadata(&self) -> Option<KeyValue> {
-        let text = serde_json::to_string(self).ok()?;
-        Some(KeyValue::new(ENTRY.to_owned(), text))
+    /// The metadata of a file whose rows have this [`Prints::order_set`].
+    pub fn to_metadata(&self, orders: SetHash) -> Option<KeyValue> {
+        let entry = Entry { origin: self.clone(), order_set_hash: orders.to_hex() };
+        Some(KeyValue::new(ENTRY.to_owned(), serde_json::to_string(&entry).ok()?))
     }
+}
 
-    fn is_in(&self, metadata: &[KeyValue]) -> bool {
-        let entry = metadata.iter().find(|entry| entry.key == ENTRY).and_then(|entry| entry.value.as_deref());
-        entry.and_then(|text| serde_json::from_str::<Self>(text).ok()).as_ref() == Some(self)
-    }
+fn entry(metadata: &ParquetMetaData) -> Option<Entry> {
+    let entries = metadata.file_metadata().key_value_metadata()?;
+    let entry = entries.iter().find(|entry| entry.key == ENTRY)?;
+    serde_json::from_str(entry.value.as_deref()?).ok()
 }
 
 /// The fingerprints of a full load, at hand.
@@ -74,6 +88,7 @@ impl Origin {
 pub struct Fingerprints {
     key: String,
     origin: Origin,
+    order_set_hash: String,
     payload: Payload,
 }
 
@@ -95,19 +110,29 @@ impl Fingerprints {
         workspace: &Workspace,
     ) -> Result<Found> {
         let key = layout::fingerprints(table);
-        let Some((metadata, etag)) = read_metadata(store, &key).await? else { return Ok(Found::default()) };
+        let (metadata, etag) = match read_metadata(store, &key).await {
+            Ok(Some(found)) => found,
+            Ok(None) => return Ok(Found::default()),
+            Err(error) if error.code() == "DamagedObject" => return Self::damaged(store, &key).await,
+            Err(error) => return Err(error),
+        };
         let replaceable = Found { fingerprints: None, etag: Some(etag.clone()) };
-        let entries = metadata.file_metadata().key_value_metadata();
-        if !entries.is_some_and(|entries| origin.is_in(entries)) {
+        let Some(Entry { order_set_hash, .. }) = entry(&metadata).filter(|entry| entry.origin == *origin) else {
             return Ok(replaceable);
-        }
+        };
         Ok(match fetch(store, &key, workspace).await? {
             Some((payload, fetched)) if fetched == etag => {
-                let origin = origin.clone();
-                Found { fingerprints: Some(Self { key, origin, payload }), etag: Some(etag) }
+                let fingerprints = Self { key, origin: origin.clone(), order_set_hash, payload };
+                Found { fingerprints: Some(fingerprints), ..replaceable }
             }
             _ => replaceable,
         })
+    }
+
+    /// There is something, but no file of fingerprints.
+    async fn damaged(store: &dyn ObjectStore, key: &str) -> Result<Found> {
+        let there = store.get(key, Some(ByteRange::Suffix(1))).await?;
+        Ok(Found { fingerprints: None, etag: there.map(|object| object.etag) })
     }
 
     /// Loads all of them into an empty index, which must then hold the rows that the footer of the full load names.
@@ -126,13 +151,16 @@ impl Fingerprints {
         let decode = |give: &mut dyn FnMut(RecordBatch) -> Result<()>| {
             batches.into_iter().try_for_each(|batch| give(batch.map_err(unusable)?))
         };
+        let mut orders = SetHash::default();
         ahead("decode", decode, |mut batches| {
             batches.try_for_each(|batch| {
                 let prints = prints(&batch).ok_or_else(|| self::unusable(&self.key))?;
+                orders.add_all(prints.order_set());
                 index.load(&prints.into(), None).map_err(unusable)
             })
         })?;
-        let proven = index.rows() == full_load.rows && index.set_hash().to_hex() == full_load.row_set_hash;
+        let rows = (index.rows(), index.set_hash().to_hex(), orders.to_hex());
+        let proven = rows == (full_load.rows, full_load.row_set_hash.clone(), self.order_set_hash.clone());
         if proven { Ok(()) } else { Err(self::unusable(&self.key)) }
     }
 
@@ -168,8 +196,9 @@ fn order_type(order: ColumnType) -> DataType {
     }
 }
 
-/// The rows of the file for `prints`, without those that are not in `kept`, if that is given.
-pub fn batch(schema: &SchemaRef, prints: &Prints, kept: Option<&UInt32Array>) -> Result<RecordBatch> {
+/// The rows of the file for `prints`, without those that are not in `kept`, if that is given, and their
+/// [`Prints::order_set`].
+pub fn batch(schema: &SchemaRef, prints: &Prints, kept: Option<&UInt32Array>) -> Result<(RecordBatch, SetHash)> {
     let half = |shift: u32| prints.keys.iter().map(move |key| low(key >> shift));
     let mut columns: Vec<ArrayRef> = vec![
         Arc::new(UInt64Array::from_iter_values(half(0))),
@@ -179,7 +208,10 @@ pub fn batch(schema: &SchemaRef, prints: &Prints, kept: Option<&UInt32Array>) ->
     columns.extend(orders(&prints.orders));
     let batch = RecordBatch::try_new(SchemaRef::clone(schema), columns)
         .map_err(|error| Error::internal("BadBatch", "columns of one batch do not match").caused_by(error))?;
-    kept.map_or(Ok(batch.clone()), |kept| take(&batch, kept))
+    let Some(kept) = kept else { return Ok((batch, prints.order_set())) };
+    let batch = take(&batch, kept)?;
+    let orders = self::prints(&batch).map(|prints| prints.order_set());
+    Ok((batch, orders.unwrap_or_default()))
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "the low half is what is wanted")]

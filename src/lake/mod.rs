@@ -1,8 +1,9 @@
 //! The lake: what its objects are called, what they hold, and the protocol that commits to them.
 
 pub mod base;
+pub mod capture;
 pub mod commit;
-mod fetch;
+pub(crate) mod fetch;
 pub mod fingerprints;
 pub mod footer;
 pub mod layout;

@@ -166,6 +166,10 @@ impl World {
 
     async fn run_with(&mut self, store: &dyn ObjectStore, source: &Source) -> TableReport {
         let base = self.base();
+        // Most runs find the fingerprints of the full load, some those of an earlier one, or none.
+        if !base.len().is_multiple_of(3) {
+            lake::keep_fingerprints(&*self.store, &self.spec, self.folder.path()).await;
+        }
         let refusal = self.refusal(source);
         let mut report = lake::run(store, &self.spec, source, &self.request, self.folder.path()).await.unwrap();
         let report = report.tables.remove(0);

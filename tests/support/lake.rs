@@ -3,15 +3,17 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Date32Type, Float64Type, Int64Type, TimestampMicrosecondType};
 use cdc_to_s3::Result;
-use cdc_to_s3::diff::Operation;
+use cdc_to_s3::diff::{Operation, PrintPlan, SetHash};
 use cdc_to_s3::lake::commit::{Runner, StateVersion, TableLog};
+use cdc_to_s3::lake::fingerprints::{self, Fingerprints, Origin};
 use cdc_to_s3::lake::footer::{FileKind, Footer};
 use cdc_to_s3::lake::layout::{self, RunTime};
-use cdc_to_s3::lake::parquet::ParquetFile;
+use cdc_to_s3::lake::parquet::{Encoding, ParquetFile, ParquetWriter, read_footer};
 use cdc_to_s3::lake::store::{ETag, Listed, ObjectStore, Payload, read_all};
 use cdc_to_s3::pipeline::{self, Unwatched};
 use cdc_to_s3::report::Report;
@@ -29,6 +31,27 @@ pub(crate) type Row = BTreeMap<String, String>;
 
 /// The values of the key columns.
 pub(crate) type Key = Vec<String>;
+
+/// Keeps the fingerprints of the full load that is there, as a run does for a table that is large enough.
+pub(crate) async fn keep_fingerprints(store: &dyn ObjectStore, spec: &TableSpec, folder: &Path) {
+    let Some((footer, etag)) = read_footer(store, &layout::full_load(&spec.name)).await.unwrap() else { return };
+    let order = footer.schema.order(spec);
+    let plan = PrintPlan::new(&footer.schema, &footer.schema, &spec.pk, order).unwrap();
+    let (key, schema) = (layout::fingerprints(&spec.name), fingerprints::schema(order.map(|(_, order)| order)));
+    let (bytes, _) = read_all(store, &layout::full_load(&spec.name), OBJECT_LIMIT).await.unwrap().unwrap();
+    let full_load = ParquetFile::open(&key, Payload::Memory(bytes)).unwrap();
+    let mut file = ParquetWriter::create(folder.join("fingerprints.parquet"), Arc::clone(&schema), Encoding::Plain);
+    let mut orders = SetHash::default();
+    for batch in full_load.batches(None).unwrap() {
+        let prints = plan.prints(&batch.unwrap()).unwrap();
+        let (batch, of_batch) = fingerprints::batch(&schema, &prints, None).unwrap();
+        file.write(&batch).unwrap();
+        orders.add_all(of_batch);
+    }
+    let payload = file.finish(Origin::new(etag, &spec.pk, order).to_metadata(orders)).unwrap();
+    let there = read_all(store, &key, OBJECT_LIMIT).await.unwrap().map(|(_, etag)| etag);
+    Fingerprints::keep(store, &spec.name, &payload, there).await.unwrap();
+}
 
 /// An object of the log.
 #[derive(Debug)]

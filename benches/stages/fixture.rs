@@ -144,16 +144,24 @@ impl Lake {
         let writer = |name, schema, encoding| ParquetWriter::create(workspace.new_file(name), schema, encoding);
         let mut full_load = writer("full-load.parquet", schema.arrow(), Encoding::Table);
         let mut prints = writer("fingerprints.parquet", SchemaRef::clone(&plain), Encoding::Plain);
-        let mut index = Index::new();
+        let (mut index, mut orders) = (Index::new(), SetHash::default());
         for rows in rows {
             let found = plan.prints(&rows.batch).unwrap();
             full_load.write(&rows.batch).unwrap();
-            prints.write(&fingerprints::batch(&plain, &found, None).unwrap()).unwrap();
+            let (batch, of_batch) = fingerprints::batch(&plain, &found, None).unwrap();
+            prints.write(&batch).unwrap();
+            orders.add_all(of_batch);
             index.load(&found.into(), None).unwrap();
         }
         let footer = footer(spec, schema, index.rows(), index.set_hash());
         let full_load = full_load.finish(footer.to_metadata()).unwrap();
-        tokio::runtime::Runtime::new().unwrap().block_on(Self::store(workspace, spec, schema, full_load, prints))
+        tokio::runtime::Runtime::new().unwrap().block_on(Self::store(
+            workspace,
+            spec,
+            schema,
+            full_load,
+            (prints, orders),
+        ))
     }
 
     async fn store(
@@ -161,12 +169,12 @@ impl Lake {
         spec: &TableSpec,
         schema: &TableSchema,
         full_load: Payload,
-        prints: ParquetWriter,
+        (prints, orders): (ParquetWriter, SetHash),
     ) -> Self {
         let (store, table) = (MemoryStore::new(), &spec.name);
         let origin =
             Origin::new(put(&store, &layout::full_load(table), &full_load).await, &spec.pk, schema.order(spec));
-        put(&store, &layout::fingerprints(table), &prints.finish(origin.to_metadata()).unwrap()).await;
+        put(&store, &layout::fingerprints(table), &prints.finish(origin.to_metadata(orders)).unwrap()).await;
         let outline = BaseOutline::read(&store, table).await.unwrap();
         let found = Fingerprints::fetch(&store, table, &origin, workspace).await.unwrap().fingerprints.unwrap();
         Self {
@@ -200,5 +208,6 @@ fn footer(spec: &TableSpec, schema: &TableSchema, rows: u64, set: SetHash) -> Fo
         silent_changes: 0,
         row_set_hash: set.to_hex(),
         schema: schema.clone(),
+        captured: None,
     }
 }

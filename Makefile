@@ -22,7 +22,7 @@ export SAM_CLI_TELEMETRY := 0
 help: ## Lists the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
-	@echo "  ARCH=arm64|x86_64 for build; ENVIRONMENT=default|dev|prod (see samconfig.toml) for deploy and invoke;"
+	@echo "  ARCH=arm64|x86_64 for build; ENVIRONMENT=default|dev|prod|sqlserver (see samconfig.toml) for deploy and invoke;"
 	@echo "  EVENT=events/….json for invoke and invoke-local"
 
 .PHONY: local

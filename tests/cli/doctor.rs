@@ -1,6 +1,5 @@
 //! `doctor` on the command line: every check a line, and the exit code of the worst.
 
-use std::fs;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -44,15 +43,19 @@ async fn a_job_over_snapshots_needs_its_lake_and_its_credentials() {
     assert!(!done.stdout.contains("the-old-key"));
 }
 
-#[test]
-fn a_wrong_configuration_or_lake_is_a_fault() {
-    let desk = Desk::new();
-    desk.run(&["doctor", "--config", "{oops"]).expect(2, &["FAULT    configuration: ", "is not JSON"]);
-    desk.run(&["doctor", "--lake", "lake", "--table", "client"]).expect(2, &["did you mean `clientes`?"]);
-    fs::write(desk.path("lake"), "a file").unwrap();
-    let done = desk.run(&["doctor", "--lake", "lake"]);
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_configuration_or_lake_is_a_fault() {
+    let (desk, kaggle) = (Desk::new(), StandIn::start("owner/slug").await.unwrap());
+    kaggle.announce(7);
+    let url = kaggle.url();
+    let run = |arguments: &[&str]| desk.run_with(&[("KAGGLE_API_ENDPOINT", &url)], arguments);
+    run(&["doctor", "--config", "{oops"]).expect(2, &["FAULT    configuration: ", "is not JSON"]);
+    run(&["doctor", "--lake", "lake", "--table", "client"])
+        .expect(2, &["did you mean `clientes`?", "ok       source: "]);
+    desk.write("file", "not a folder");
+    let done = run(&["doctor", "--lake", "file"]);
     assert_ne!(done.code, 0);
-    done.expect(done.code, &["FAULT    lake: "]);
+    done.expect(done.code, &["FAULT    lake", "ok       source: "]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

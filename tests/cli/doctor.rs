@@ -88,6 +88,11 @@ async fn a_database_is_examined_and_its_runs_write_metrics() {
     assert_eq!((&metrics[0]["Database"], &metrics[0]["Table"]), (&json!("Shop"), &json!("dbo.t")));
     assert_eq!((&metrics[0]["RetentionHeadroomHours"], &metrics[0]["CaptureAgeSeconds"]), (&json!(72.0), &json!(0)));
 
+    // A run that fails because nothing is captured any more tells for how long.
+    model.world().pass(16);
+    let done = desk.run_with(&login, &["run", "--once", "--lake", "lake"]);
+    done.expect(1, &["CaptureIdle", "\"CaptureAgeSeconds\":960"]);
+
     model.world().cdc_enabled = false;
     let done = desk.run_with(&login, &["doctor", "--lake", "lake", "--json"]);
     let found: Value = serde_json::from_str(&done.stdout).unwrap();

@@ -1,6 +1,7 @@
 //! The command line: arguments in, a command done, its exit code out. Data goes to stdout, everything else to stderr.
 
 mod bars;
+mod doctor;
 mod print;
 mod run;
 mod verify;
@@ -37,6 +38,8 @@ enum Command {
     Run(run::RunArguments),
     /// Replay the log and compare it with the full load, table by table
     Verify(verify::VerifyArguments),
+    /// Look at everything that a run needs, and say what to do
+    Doctor(doctor::DoctorArguments),
 }
 
 /// What every command takes.
@@ -80,6 +83,7 @@ pub fn main(environment: Environment, home: Option<PathBuf>) -> ExitCode {
     let done = match &arguments.command {
         Command::Run(arguments) => run::run(&shell, arguments),
         Command::Verify(arguments) => verify::run(&shell, arguments),
+        Command::Doctor(arguments) => doctor::run(&shell, arguments),
     };
     // A thread that is still comparing must not hold up the end of an interrupted run.
     shell.runtime.shutdown_background();

@@ -10,6 +10,9 @@ use crate::table::TableName;
 /// The folder of all states.
 pub const STATES: &str = "_state/";
 
+/// The object at which `doctor` tries whether conditional writes are honoured.
+pub const PROBE: &str = "_state/doctor";
+
 const STAMP: &str = "%Y%m%d_%H%M%S";
 
 /// The time of a run: its identity in names and footers, in whole seconds of UTC.

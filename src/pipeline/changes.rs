@@ -2,6 +2,7 @@
 
 mod check;
 mod load;
+mod measure;
 mod record;
 mod start;
 mod table;
@@ -22,7 +23,7 @@ use crate::report::{Report, RunStatus, TableReport, TableStatus};
 use crate::source::sqlserver::faults::{self, Moment};
 use crate::source::sqlserver::instances::{Tracked, tracked};
 use crate::source::sqlserver::{CommitTime, Database, Server, SqlServer};
-use crate::table::TableName;
+use crate::telemetry::Measured;
 
 /// How often a question is put to the server before a passing fault of it ends the table.
 const ATTEMPTS: u32 = 4;
@@ -68,8 +69,13 @@ pub(super) async fn run(asked: &Asked<'_>, sqlserver: &SqlServer) -> Result<Repo
             places.remove(&table.full_name()).unwrap_or_else(|| Err(Error::internal("NoPlace", "no such table")));
         reports.push(table::run(&shared, table, place).await);
     }
+    shared.measure(&tables, &mut reports).await;
+    let capture_age_seconds = shared.capture_age();
+    let at = run.runner(Duration::ZERO).now;
+    Measured { database: &shared.database.name, capture_age_seconds, at }.emit(&reports);
     shared.look_at_capture_job(&mut reports)?;
     let report = report(asked.request, asked.source, Some(Position::Lsn(fence)), reports, asked.started);
+    let report = Report { capture_age_seconds, ..report };
     run.keep(&report).await;
     Ok(report)
 }
@@ -150,13 +156,7 @@ impl Shared<'_> {
     }
 
     fn place(&self, table: &Tracked) -> Result<Place> {
-        let parse = |name: &str| TableName::parse(name).map_err(|is_wrong| faults::unsafe_name(name, is_wrong));
-        let schema_in_path = self.sqlserver.feed.schema_in_path;
-        if schema_in_path {
-            parse(&table.schema)?;
-        }
-        let (database, name) = (parse(&self.database.name)?, parse(&table.name)?);
-        Ok(Place::captured(&database, &table.schema, &name, schema_in_path))
+        table.place(&self.database.name, self.sqlserver.feed.schema_in_path)
     }
 
     /// Where all tables are read: those that the lake knows of and that the database no longer tracks.

@@ -6,10 +6,14 @@
 
 use std::collections::BTreeMap;
 
+use super::faults;
 use super::server::CaptureInstance;
 use super::tracked::{Feed, TableOptions};
+use crate::error::Result;
+use crate::lake::layout::Place;
 use crate::near::near;
 use crate::position::Lsn;
+use crate::table::TableName;
 
 /// A table to read, and its capture instances.
 #[derive(Clone, Debug)]
@@ -32,6 +36,15 @@ impl Tracked {
     /// `schema.name`.
     pub(crate) fn full_name(&self) -> String {
         format!("{}.{}", self.schema, self.name)
+    }
+
+    /// Where its objects are.
+    pub(crate) fn place(&self, database: &str, schema_in_path: bool) -> Result<Place> {
+        let parse = |name: &str| TableName::parse(name).map_err(|is_wrong| faults::unsafe_name(name, is_wrong));
+        if schema_in_path {
+            parse(&self.schema)?;
+        }
+        Ok(Place::captured(&parse(database)?, &self.schema, &parse(&self.name)?, schema_in_path))
     }
 
     /// The instance that has the newest columns.

@@ -6,12 +6,13 @@ use chrono::TimeDelta;
 
 use super::Diagnosis;
 use crate::error::{Error, Result};
+use crate::lake::layout::Place;
 use crate::lake::state::{Head, State};
 use crate::lake::store::{ObjectStore, read_all};
 use crate::position::{Lsn, Position};
 use crate::source::sqlserver::faults::{self, Moment};
 use crate::source::sqlserver::headroom::{Keeping, hours};
-use crate::source::sqlserver::instances::{Tracked, tracked, turn};
+use crate::source::sqlserver::instances::{Tracked, places, tracked, turn};
 use crate::source::sqlserver::{CaptureInstance, Database, Images, LsnRange, OrderGrade, Server, SqlServer};
 use crate::trigger::Request;
 
@@ -140,15 +141,23 @@ impl Clinic<'_> {
             );
         }
         let keeping = Keeping { now: self.database.now, retention, times: Default::default() };
+        let mut places = places(&tables, &self.database.name, self.sqlserver.feed.schema_in_path);
         for table in selected {
-            if let Err(error) = Box::pin(self.table(table, &denied, keeping.clone())).await {
+            let Some(place) = places.remove(&table.full_name()) else { continue };
+            if let Err(error) = Box::pin(self.table(table, place, &denied, keeping.clone())).await {
                 self.diagnosis.fault(table.full_name(), &error);
             }
         }
         Ok(())
     }
 
-    async fn table(&mut self, table: &Tracked, denied: &[(i32, String)], keeping: Keeping) -> Result<()> {
+    async fn table(
+        &mut self,
+        table: &Tracked,
+        place: Result<Place>,
+        denied: &[(i32, String)],
+        keeping: Keeping,
+    ) -> Result<()> {
         let name = table.full_name();
         if table.instances.is_empty() && !table.has_unstarted {
             return Err(faults::not_tracked(&table.schema, &table.name, table.near.clone()));
@@ -165,7 +174,7 @@ impl Clinic<'_> {
             self.changes(&name, instance).await?;
         }
         self.columns(&name, table, denied);
-        self.headroom(&name, table, keeping).await
+        self.headroom(table, &place?, keeping).await
     }
 
     /// Asks for the changes of one commit: what a run needs, it needs as well.
@@ -211,8 +220,9 @@ impl Clinic<'_> {
         }
     }
 
-    async fn headroom(&mut self, name: &str, table: &Tracked, mut keeping: Keeping) -> Result<()> {
-        let Some(position) = self.position(table).await? else {
+    async fn headroom(&mut self, table: &Tracked, place: &Place, mut keeping: Keeping) -> Result<()> {
+        let name = &table.full_name();
+        let Some(position) = self.position(place).await? else {
             self.diagnosis.ok(format!("{name}: retention"), "no run has read it yet");
             return Ok(());
         };
@@ -241,8 +251,7 @@ impl Clinic<'_> {
     }
 
     /// How far the lake says that the table was read.
-    async fn position(&self, table: &Tracked) -> Result<Option<Lsn>> {
-        let place = table.place(&self.database.name, self.sqlserver.feed.schema_in_path)?;
+    async fn position(&self, place: &Place) -> Result<Option<Lsn>> {
         let Some((bytes, _)) = read_all(self.store, place.state(), STATE_LIMIT).await? else { return Ok(None) };
         let head: Option<Head> = State::parse(&bytes, place.state())?.head;
         Ok(head.and_then(|head| head.position.as_ref().and_then(Position::lsn)))

@@ -8,7 +8,7 @@ mod start;
 mod table;
 mod window;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::future::Future;
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ use crate::lake::store::read_all;
 use crate::position::{Lsn, Position};
 use crate::report::{Report, RunStatus, TableReport, TableStatus};
 use crate::source::sqlserver::faults::{self, Moment};
-use crate::source::sqlserver::instances::{Tracked, tracked};
+use crate::source::sqlserver::instances::{Tracked, places, tracked};
 use crate::source::sqlserver::{CommitTime, Database, Server, SqlServer};
 use crate::telemetry::Measured;
 
@@ -62,7 +62,7 @@ pub(super) async fn run(asked: &Asked<'_>, sqlserver: &SqlServer) -> Result<Repo
     };
     let fence_time = commit_time(&run, server, fence).await?;
     let shared = Shared { run: &run, sqlserver, database, fence, fence_time };
-    let mut places = shared.places(&tables);
+    let mut places = places(&tables, &shared.database.name, sqlserver.feed.schema_in_path);
     let mut reports = shared.lost_tables(&tables).await?;
     for table in selected {
         let place =
@@ -135,24 +135,6 @@ impl Shared<'_> {
     /// A place in the log for a message; one whose time cannot be had goes without.
     async fn moment(&self, lsn: Lsn) -> Moment {
         Moment::known(lsn, self.time_of(lsn).await.ok().flatten())
-    }
-
-    /// Where the objects of each table are. Of two tables that would have the same ones, the second has none.
-    fn places(&self, tables: &[Tracked]) -> HashMap<String, Result<Place>> {
-        let mut taken: HashMap<String, String> = HashMap::new();
-        let mut places = HashMap::new();
-        for table in tables {
-            let name = table.full_name();
-            let place = self.place(table).and_then(|place| match taken.get(&place.state().to_lowercase()) {
-                Some(other) => Err(faults::name_taken(&name, other, place.cdc_prefix())),
-                None => Ok(place),
-            });
-            if let Ok(place) = &place {
-                taken.insert(place.state().to_lowercase(), name.clone());
-            }
-            places.insert(name, place);
-        }
-        places
     }
 
     fn place(&self, table: &Tracked) -> Result<Place> {

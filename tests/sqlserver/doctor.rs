@@ -146,3 +146,16 @@ async fn without_the_setting_the_age_of_what_is_kept_gives_the_headroom() {
     let report = job.run_ok(1).await;
     assert_eq!(report.headroom_hours, Some(30.0));
 }
+
+#[tokio::test]
+async fn of_two_tables_with_the_same_objects_the_second_is_a_fault() {
+    let job = Job::new();
+    {
+        let mut world = job.model.world();
+        world.create("T", &["a"]);
+        world.enable("T", "dbo_other");
+        world.capture_all();
+    }
+    let found = diagnosis(&job).await;
+    expect(&found, "dbo.t", Finding::Fault, &["NameTaken", "`dbo.T`", "schema_in_path"]);
+}

@@ -4,7 +4,7 @@
 //! first when that has been read to its end. Both cover what comes after the start of the newer one, so that a cut at that
 //! start loses and repeats nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::faults;
 use super::server::CaptureInstance;
@@ -71,6 +71,25 @@ pub(crate) fn tracked(feed: &Feed, instances: Vec<CaptureInstance>) -> Vec<Track
         Tracked { near: near.flatten().map(str::to_owned), ..of(key, table.options.clone(), found) }
     };
     tables.iter().map(one).collect()
+}
+
+/// Where the objects of each table are. Of two tables that would have the same ones, the second has none.
+pub(crate) fn places(tables: &[Tracked], database: &str, schema_in_path: bool) -> HashMap<String, Result<Place>> {
+    let mut taken: HashMap<String, String> = HashMap::new();
+    let mut places = HashMap::new();
+    for table in tables {
+        let name = table.full_name();
+        let place =
+            table.place(database, schema_in_path).and_then(|place| match taken.get(&place.state().to_lowercase()) {
+                Some(other) => Err(faults::name_taken(&name, other, place.cdc_prefix())),
+                None => Ok(place),
+            });
+        if let Ok(place) = &place {
+            taken.insert(place.state().to_lowercase(), name.clone());
+        }
+        places.insert(name, place);
+    }
+    places
 }
 
 fn of((schema, name): (String, String), options: TableOptions, mut instances: Vec<CaptureInstance>) -> Tracked {

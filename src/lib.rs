@@ -15,6 +15,7 @@ pub mod handler;
 pub mod lake;
 mod near;
 pub mod pipeline;
+mod places;
 pub mod position;
 pub mod report;
 pub mod secrets;

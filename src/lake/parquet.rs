@@ -261,6 +261,29 @@ pub async fn read_footer(store: &dyn ObjectStore, key: &str) -> Result<Option<(F
     Ok(Some((footer_of(&metadata, key)?, etag)))
 }
 
+/// Who wrote an object.
+#[derive(Clone, Debug)]
+pub enum Written {
+    /// This program, which describes itself.
+    ByUs(Box<Footer>),
+    /// Another one: the object says nothing of itself but how many rows it has.
+    ByOthers {
+        /// Its rows.
+        rows: u64,
+    },
+}
+
+/// Reads who wrote the Parquet object `key`; `None` when there is no such object.
+pub async fn read_writer(store: &dyn ObjectStore, key: &str) -> Result<Option<(Written, ETag)>> {
+    let Some((metadata, etag)) = read_metadata(store, key).await? else { return Ok(None) };
+    let file = metadata.file_metadata();
+    if !Footer::is_in(file.key_value_metadata()) {
+        let rows = u64::try_from(file.num_rows()).unwrap_or_default();
+        return Ok(Some((Written::ByOthers { rows }, etag)));
+    }
+    Ok(Some((Written::ByUs(Box::new(footer_of(&metadata, key)?)), etag)))
+}
+
 /// Reads only the metadata of the Parquet object `key`; `None` when there is no such object.
 pub(super) async fn read_metadata(store: &dyn ObjectStore, key: &str) -> Result<Option<(ParquetMetaData, ETag)>> {
     let mut wanted = FOOTER_GUESS;
@@ -283,13 +306,16 @@ pub(super) async fn read_metadata(store: &dyn ObjectStore, key: &str) -> Result<
 }
 
 fn footer_of(metadata: &ParquetMetaData, key: &str) -> Result<Footer> {
-    Footer::from_metadata(metadata.file_metadata().key_value_metadata()).map_err(|entry| {
-        Error::internal(
-            "ForeignObject",
-            format!("`{key}` was not written by this program: its footer lacks a usable {entry}"),
-        )
-        .hint("move the object out of the lake's folders, or give the table another name or the lake another prefix")
-    })
+    Footer::from_metadata(metadata.file_metadata().key_value_metadata()).map_err(|entry| foreign(key, entry))
+}
+
+/// The error for an object of another program that is in the way.
+pub(super) fn foreign(key: &str, entry: &str) -> Error {
+    Error::internal(
+        "ForeignObject",
+        format!("`{key}` was not written by this program: its footer lacks a usable {entry}"),
+    )
+    .hint("take over what the original program wrote with `cdc-to-s3 import`; or move the object out of the lake's folders, or give the table another name or the lake another prefix")
 }
 
 fn damaged(key: &str, error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {

@@ -1,247 +1,177 @@
 //! Statements that make the tables of a lake known to a query engine: the full load, the log, and a view of the newest
-//! state of the log. Pure text; nothing is executed.
+//! state. What the tables look like is read from the lake; nothing is executed.
 
-use std::collections::BTreeMap;
-use std::fmt::Write as _;
+mod athena;
 
+use std::sync::Arc;
+
+use arrow::datatypes::FieldRef;
+
+pub use self::athena::athena;
 use crate::error::{Error, Result};
-use crate::lake::layout;
-use crate::lake::store::LakeUrl;
-use crate::table::{Column, ColumnType, OP_COLUMN, TableName, TableSchema};
+use crate::lake::base::BaseOutline;
+use crate::lake::capture::{self, CapturedTable};
+use crate::lake::cdc_schema;
+use crate::lake::footer::{FileKind, Footer};
+use crate::lake::layout::Place;
+use crate::lake::parquet::{Description, read_description};
+use crate::lake::store::ObjectStore;
+use crate::source::sqlserver::MetadataColumns;
+use crate::source::sqlserver::columns::{Marks, marks};
+use crate::table::TableSpec;
 
 /// A table, as far as its statements depend on it.
 #[derive(Clone, Debug)]
 pub struct Described {
-    /// Its name.
-    pub name: TableName,
-    /// Its key.
+    /// Its name in the lake.
+    pub table: String,
+    /// What the engine's name for it is made of.
+    pub name: String,
+    /// Where its objects are.
+    pub place: Place,
+    /// Its key; empty where it has none.
     pub key_columns: Vec<String>,
-    /// Its columns.
-    pub schema: TableSchema,
+    /// Its own columns.
+    pub columns: Vec<FieldRef>,
+    /// The columns of its log: its own, and those that describe a change.
+    pub log: Vec<FieldRef>,
+    /// Whether it has a full load.
+    pub has_full_load: bool,
+    /// Where its changes come from.
+    pub changes: Changes,
 }
 
-/// The statements for Athena (Hive's DDL, Trino's views): for each table the full load, the log, and a view.
+/// Where the changes of a table come from, which decides what orders them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Changes {
+    /// Snapshots were compared: the full load is the newest state, and the names of the log's objects order its changes.
+    OfSnapshots,
+    /// A database captured them: the full load is the state before them, and columns order them.
+    Captured(MetadataColumns),
+}
+
+/// The tables of a lake.
+#[derive(Clone, Debug)]
+pub struct Tables {
+    /// Those that have objects.
+    pub described: Vec<Described>,
+    /// The names of those that have none, and so no columns that are known.
+    pub unknown: Vec<String>,
+}
+
+/// Describes tables whose snapshots are compared.
 ///
 /// # Errors
-/// `ColumnsCollide` (kind `Data`) where two columns of a table have one name for Athena, which knows lower case only.
-pub fn athena(tables: &[Described], lake: &LakeUrl, database: &str) -> Result<String> {
-    let root = root(lake);
-    let names = engine_names(tables);
-    let mut text = String::new();
-    for (table, name) in tables.iter().zip(&names) {
-        refuse_collisions(table)?;
-        let of = Statements { table, root: &root, database, name };
-        let _ = write!(text, "{}\n{}\n{}\n", of.full_load(), of.log(), of.current());
+/// `NoData` (kind `Data`) where none of them has objects.
+pub async fn snapshots(store: &dyn ObjectStore, tables: &[&TableSpec]) -> Result<Tables> {
+    let mut found = Vec::new();
+    for spec in tables {
+        found.push((spec.name.to_string(), snapshot(store, spec).await?));
     }
-    Ok(text)
+    Tables::of(found)
 }
 
-/// What the keys of the lake are appended to.
-fn root(lake: &LakeUrl) -> String {
-    match lake {
-        LakeUrl::S3 { .. } => format!("{lake}/"),
-        LakeUrl::Dir(path) => format!("file://{}/", path.display()),
+/// Describes the tables of a database's captured changes whose states are in the lake, or those of `wanted`.
+///
+/// # Errors
+/// `NoData` (kind `Data`) where none of them has objects, `UnknownTable` (kind `Config`) where there is no state of a
+/// wanted one.
+pub async fn captured(
+    store: &dyn ObjectStore,
+    schema_in_path: bool,
+    metadata: MetadataColumns,
+    wanted: Option<&[String]>,
+) -> Result<Tables> {
+    let mut found = Vec::new();
+    for table in capture::tables(store, schema_in_path, wanted).await? {
+        let instance = &table.captured.instance;
+        let name = if schema_in_path { table.place.table() } else { &instance.table }.to_owned();
+        found.push((table.place.table().to_owned(), captured_table(store, &table, name, metadata).await?));
+    }
+    Tables::of(found)
+}
+
+impl Tables {
+    fn of(found: Vec<(String, Option<Described>)>) -> Result<Self> {
+        let unknown: Vec<String> =
+            found.iter().filter(|(_, described)| described.is_none()).map(|(name, _)| name.clone()).collect();
+        let described: Vec<Described> = found.into_iter().filter_map(|(_, described)| described).collect();
+        if described.is_empty() {
+            return Err(Error::data("NoData", "no table is in this lake yet, so no columns are known").hint(
+                "let a run end first; or name the lake with --lake, if it is another one than the configuration's",
+            ));
+        }
+        Ok(Self { described, unknown })
     }
 }
 
-/// Names of letters, digits and underscores, no two of them equal.
-fn engine_names(tables: &[Described]) -> Vec<String> {
-    let mut taken: BTreeMap<String, u32> = BTreeMap::new();
-    let unique = |table: &Described| {
-        let name = plain(table.name.as_str());
-        let times = taken.entry(name.clone()).and_modify(|times| *times += 1).or_insert(1);
-        if *times == 1 { name } else { format!("{name}_{times}") }
+async fn snapshot(store: &dyn ObjectStore, spec: &TableSpec) -> Result<Option<Described>> {
+    let outline = BaseOutline::read(store, &spec.name).await?;
+    Ok(outline.schema().map(|schema| Described {
+        table: spec.name.to_string(),
+        name: spec.name.to_string(),
+        place: Place::from(&spec.name),
+        key_columns: spec.pk.clone(),
+        columns: schema.arrow().fields().iter().cloned().collect(),
+        log: cdc_schema(schema).fields().iter().cloned().collect(),
+        has_full_load: true,
+        changes: Changes::OfSnapshots,
+    }))
+}
+
+async fn captured_table(
+    store: &dyn ObjectStore,
+    CapturedTable { place, .. }: &CapturedTable,
+    name: String,
+    metadata: MetadataColumns,
+) -> Result<Option<Described>> {
+    let full_load = read_description(store, &place.full_load()).await?;
+    let newest = newest_change(store, place).await?;
+    let Some(key_columns) = newest.as_ref().or(full_load.as_ref()).map(|known| known.footer.key_columns.clone()) else {
+        return Ok(None);
     };
-    tables.iter().map(unique).collect()
+    let metadata = newest.as_ref().map_or(metadata, metadata_of);
+    let Marks { before, after } = marks(metadata);
+    let columns = own_columns([newest.as_ref(), full_load.as_ref()], &before, &after);
+    Ok(Some(Described {
+        table: place.table().to_owned(),
+        name,
+        place: place.clone(),
+        key_columns,
+        log: before.into_iter().chain(columns.iter().cloned()).chain(after).collect(),
+        columns,
+        has_full_load: full_load.is_some(),
+        changes: Changes::Captured(metadata),
+    }))
 }
 
-/// Athena takes nothing but lower-case letters, digits and underscores in the names of tables.
-fn plain(name: &str) -> String {
-    let plain = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
-    name.to_lowercase().chars().map(unaccented).map(plain).collect()
-}
-
-/// The letter without its accent, for those of the languages of Western Europe.
-fn unaccented(letter: char) -> char {
-    const PAIRS: [(&str, char); 8] = [
-        ("àáâãäå", 'a'),
-        ("èéêë", 'e'),
-        ("ìíîï", 'i'),
-        ("òóôõö", 'o'),
-        ("ùúûü", 'u'),
-        ("ç", 'c'),
-        ("ñ", 'n'),
-        ("ýÿ", 'y'),
-    ];
-    PAIRS.iter().find(|(accented, _)| accented.contains(letter)).map_or(letter, |(_, plain)| *plain)
-}
-
-fn refuse_collisions(table: &Described) -> Result<()> {
-    let mut seen: BTreeMap<String, &str> = BTreeMap::new();
-    for Column { name, .. } in &table.schema.columns {
-        if let Some(other) = seen.insert(name.to_lowercase(), name) {
-            return Err(Error::data(
-                "ColumnsCollide",
-                format!("table `{}`: Athena cannot tell the columns `{other}` and `{name}` apart", table.name),
-            )
-            .hint("rename one of them at the source"));
+/// The newest object of the log that holds changes.
+async fn newest_change(store: &dyn ObjectStore, place: &Place) -> Result<Option<Description>> {
+    let listed = store.list(place.cdc_prefix(), None).await?;
+    for key in listed.iter().rev().map(|entry| &entry.key).filter(|key| place.cdc_run_at(key).is_some()) {
+        let found = read_description(store, key).await?;
+        if found.as_ref().is_some_and(|Description { footer: Footer { kind, .. }, .. }| *kind == FileKind::Cdc) {
+            return Ok(found);
         }
     }
-    Ok(())
+    Ok(None)
 }
 
-/// The statements of one table.
-struct Statements<'a> {
-    table: &'a Described,
-    root: &'a str,
-    database: &'a str,
-    name: &'a str,
+/// Which columns describe the changes of an object.
+fn metadata_of(object: &Description) -> MetadataColumns {
+    let is_native =
+        marks(MetadataColumns::Native).before.iter().any(|mark| object.columns.column_with_name(mark.name()).is_some());
+    if is_native { MetadataColumns::Native } else { MetadataColumns::Readable }
 }
 
-impl Statements<'_> {
-    fn full_load(&self) -> String {
-        let key = layout::full_load(&self.table.name);
-        self.external(self.name, &key, "the newest snapshot", &[])
-    }
-
-    fn log(&self) -> String {
-        let op = Column { name: OP_COLUMN.to_owned(), column_type: ColumnType::String };
-        let name = format!("{}_cdc", self.name);
-        self.external(&name, &layout::cdc_prefix(&self.table.name), "the changes, op = I, U or D", &[op])
-    }
-
-    /// A table over the folder of the object or prefix `key`, with `more` columns behind its own.
-    fn external(&self, name: &str, key: &str, what: &str, more: &[Column]) -> String {
-        let columns = self.table.schema.columns.iter().chain(more);
-        let lines: Vec<String> =
-            columns.map(|column| format!("  {} {}", hive(&column.name.to_lowercase()), athena_type(column))).collect();
-        let folder = key.rsplit_once('/').map_or(key, |(folder, _)| folder);
-        format!(
-            "CREATE EXTERNAL TABLE IF NOT EXISTS {}.{} (\n{}\n)\nCOMMENT {}\nSTORED AS PARQUET\nLOCATION {};\n",
-            hive(self.database),
-            hive(name),
-            lines.join(",\n"),
-            literal(&format!("{}: {what}", self.table.name)),
-            literal(&format!("{}{folder}/", self.root)),
-        )
-    }
-
-    /// The last change of each key, unless it is a delete. Names of objects sort in the order of the changes, and a key is
-    /// in one object once at most.
-    fn current(&self) -> String {
-        let quoted =
-            |names: Vec<&str>| names.iter().map(|name| trino(&name.to_lowercase())).collect::<Vec<_>>().join(", ");
-        let columns = quoted(self.table.schema.columns.iter().map(|column| column.name.as_str()).collect());
-        let key = quoted(self.table.key_columns.iter().map(String::as_str).collect());
-        let (database, number) = (trino(self.database), trino(&self.free_name()));
-        format!(
-            "CREATE OR REPLACE VIEW {database}.{} AS\nSELECT {columns}\nFROM (\n  SELECT *, row_number() OVER (PARTITION BY {key} ORDER BY \"$path\" DESC) AS {number}\n  FROM {database}.{}\n)\nWHERE {number} = 1 AND {OP_COLUMN} <> 'D';\n",
-            trino(&format!("{}_current", self.name)),
-            trino(&format!("{}_cdc", self.name)),
-        )
-    }
-
-    /// A name that no column has.
-    fn free_name(&self) -> String {
-        let is_taken = |name: &str| self.table.schema.columns.iter().any(|column| column.name.to_lowercase() == name);
-        let mut name = "newest".to_owned();
-        while is_taken(&name) {
-            name.push('_');
-        }
-        name
-    }
-}
-
-/// The type that Athena reads our Parquet type as. It has no type of its own for instants in the tables of Hive.
-fn athena_type(column: &Column) -> String {
-    match column.column_type {
-        ColumnType::Bool => "boolean".to_owned(),
-        ColumnType::Int64 => "bigint".to_owned(),
-        ColumnType::Double => "double".to_owned(),
-        ColumnType::Decimal { precision, scale } => format!("decimal({precision},{scale})"),
-        ColumnType::Date => "date".to_owned(),
-        ColumnType::Timestamp | ColumnType::TimestampUtc => "timestamp".to_owned(),
-        ColumnType::String => "string".to_owned(),
-    }
-}
-
-fn hive(name: &str) -> String {
-    format!("`{}`", name.replace('`', "``"))
-}
-
-fn trino(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
-}
-
-/// A text in quotes; Hive's own escape is a backslash.
-fn literal(text: &str) -> String {
-    format!("'{}'", text.replace('\\', "\\\\").replace('\'', "\\'"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn described(name: &str, columns: &[(&str, ColumnType)]) -> Described {
-        let column =
-            |(name, column_type): &(&str, ColumnType)| Column { name: (*name).to_owned(), column_type: *column_type };
-        Described {
-            name: TableName::parse(name).unwrap(),
-            key_columns: vec![columns[0].0.to_owned()],
-            schema: TableSchema { columns: columns.iter().map(column).collect(), source: vec![] },
+/// The columns of these objects that describe no change, each once.
+fn own_columns(objects: [Option<&Description>; 2], before: &[FieldRef], after: &[FieldRef]) -> Vec<FieldRef> {
+    let mut own: Vec<FieldRef> = Vec::new();
+    for field in objects.into_iter().flatten().flat_map(|object| object.columns.fields()) {
+        let is_known = |other: &FieldRef| other.name() == field.name();
+        if !before.iter().chain(after).chain(&own).any(is_known) {
+            own.push(Arc::clone(field));
         }
     }
-
-    fn lake() -> LakeUrl {
-        "s3://lake-raw/up/cell".parse().unwrap()
-    }
-
-    #[test]
-    fn every_type_has_the_one_that_athena_reads() {
-        let columns = [
-            ("b", ColumnType::Bool),
-            ("i", ColumnType::Int64),
-            ("d", ColumnType::Double),
-            ("n", ColumnType::Decimal { precision: 10, scale: 2 }),
-            ("day", ColumnType::Date),
-            ("t", ColumnType::Timestamp),
-            ("z", ColumnType::TimestampUtc),
-            ("s", ColumnType::String),
-        ];
-        let text = athena(&[described("t", &columns)], &lake(), "raw").unwrap();
-        let types = "  `b` boolean,\n  `i` bigint,\n  `d` double,\n  `n` decimal(10,2),\n  `day` date,\n  `t` timestamp,\n  `z` timestamp,\n  `s` string";
-        assert!(text.contains(&format!("(\n{types}\n)")), "{text}");
-        assert!(text.contains(&format!("(\n{types},\n  `op` string\n)")), "{text}");
-    }
-
-    #[test]
-    fn locations_are_the_folders_below_bucket_and_prefix() {
-        let table = [described("clientes", &[("id", ColumnType::Int64)])];
-        let text = athena(&table, &lake(), "raw").unwrap();
-        assert!(text.contains("LOCATION 's3://lake-raw/up/cell/full-load/clientes/';"), "{text}");
-        assert!(text.contains("LOCATION 's3://lake-raw/up/cell/cdc/clientes/';"), "{text}");
-        let text = athena(&table, &"s3://lake-raw".parse().unwrap(), "raw").unwrap();
-        assert!(text.contains("LOCATION 's3://lake-raw/cdc/clientes/';"), "{text}");
-        let text = athena(&table, &LakeUrl::Dir("/data/lake".into()), "raw").unwrap();
-        assert!(text.contains("LOCATION 'file:///data/lake/cdc/clientes/';"), "{text}");
-    }
-
-    #[test]
-    fn odd_names_are_quoted_as_each_kind_of_statement_wants_it() {
-        let columns =
-            [("Código `x`", ColumnType::Int64), ("a \"b\"", ColumnType::String), ("select", ColumnType::Date)];
-        let tables = [described("Transação d'água", &columns), described("transacao-d agua", &columns)];
-        let text = athena(&tables, &lake(), "raw").unwrap();
-        assert!(text.contains("`raw`.`transacao_d_agua` (\n  `código ``x``` bigint,\n  `a \"b\"` string,"), "{text}");
-        assert!(text.contains("PARTITION BY \"código `x`\" ORDER BY"), "{text}");
-        assert!(text.contains("SELECT \"código `x`\", \"a \"\"b\"\"\", \"select\"\n"), "{text}");
-        assert!(text.contains("LOCATION 's3://lake-raw/up/cell/cdc/Transação d\\'água/';"), "{text}");
-        assert!(text.contains("VIEW \"raw\".\"transacao_d_agua_2_current\""), "{text}");
-    }
-
-    #[test]
-    fn columns_that_athena_cannot_tell_apart_are_refused() {
-        let table = described("t", &[("Id", ColumnType::Int64), ("ID", ColumnType::Int64)]);
-        assert_eq!(athena(&[table], &lake(), "raw").unwrap_err().code(), "ColumnsCollide");
-    }
+    own
 }

@@ -5,8 +5,10 @@
 //! and begins the log behind the CDC objects of another program, which stay where they are and are not part of it.
 //!
 //! So the log begins with one object that inserts every row, as any log does, and replaying it gives the full load. A
-//! reader who has followed the original is at that state already, and goes on *after* that object. An import that was
-//! broken off is completed by the same command.
+//! reader who has followed the original is at that state already, and goes on *after* that object.
+//!
+//! An import that was broken off is completed by the next one, as a run is: at once where it has the same `run_at`, else
+//! when the claim of the first has expired.
 
 use std::path::Path;
 
@@ -35,8 +37,7 @@ pub async fn import(
     progress: &dyn Progress,
 ) -> Result<Report> {
     let position = source.position(request.deadline).await?;
-    // The same files give the same identity, so that the same command completes an import that was broken off.
-    let request = Request { identity: format!("import:{position}"), inherits: true, ..request };
+    let request = Request { identity: format!("import:{}", request.identity), inherits: true, ..request };
     for spec in request.select(tables)? {
         refuse_ours(store, spec, &request, &position).await?;
     }

@@ -1,27 +1,22 @@
 """Runs the examples of docs/consume.md, as they stand there, over ./lake, and checks its table of types.
 
-Usage: consume.py DOCUMENT CSV...   (the CSV files of `clientes`, of the runs of 01:00, 02:00 and 03:00)
+Usage: consume.py DOCUMENT STATEMENTS CSV...   (the statements of `ddl` for `clientes`, as a list in JSON; the CSV files of `clientes`, of the runs of
+01:00, 02:00 and 03:00)
 """
 
 import csv
+import json
 import pathlib
-import re
 import sys
 
 import duckdb
 import polars as pl
 import pyarrow as pa
-import pyarrow.parquet as pq
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent / "support"))
+from consume import blocks, check_types  # noqa: E402
 
 KEY = "idCliente"
-
-
-def blocks(document, heading, language):
-    """The code of a section, block by block."""
-    section = re.search(rf"^## {re.escape(heading)}\n(.*?)(?=^## |\Z)", document, re.M | re.S).group(1)
-    found = re.findall(rf"^```{language}\n(.*?)^```", section, re.M | re.S)
-    assert found, f"{heading} has no {language}"
-    return found
 
 
 def run_python(document, heading):
@@ -44,12 +39,27 @@ def keys(file):
         return {row[KEY] for row in csv.DictReader(content, delimiter=";")}
 
 
-def check_queries(document, files):
+def by_ddl(statements):
+    """The newest state by the view for Athena, whose dialect DuckDB understands, over the log in the place it names."""
+    _, log, view = json.loads(pathlib.Path(statements).read_text(encoding="utf-8"))
+    folder = log.rsplit("LOCATION ", 1)[1].strip("'").removeprefix("file://")
+    duckdb.sql("CREATE SCHEMA raw")
+    duckdb.sql(f"""CREATE VIEW raw.clientes_cdc AS SELECT * RENAME (filename AS "$path")
+        FROM read_parquet('{folder}*.parquet', union_by_name = true, filename = true)""")
+    duckdb.sql(view)
+    found = duckdb.sql("FROM raw.clientes_current").to_arrow_table()
+    names = {name.lower(): name for name in duckdb.table("raw.clientes_cdc").columns}
+    return found.rename_columns([names[name.lower()] for name in found.column_names])
+
+
+def check_queries(document, statements, files):
     current_sql, as_of_sql = blocks(document, "DuckDB", "sql")
     polars_current, polars_as_of = run_python(document, "Polars")
     pandas_current, pandas_as_of = run_python(document, "pandas")
     to_arrow = lambda frame: pa.Table.from_pandas(frame, preserve_index=False)
     currents = [duckdb.sql(current_sql).to_arrow_table(), polars_current.to_arrow(), to_arrow(pandas_current)]
+    whole_log = "\n".join(line for line in as_of_sql.splitlines() if not line.startswith("WHERE"))
+    assert rows(by_ddl(statements)) == rows(duckdb.sql(whole_log).to_arrow_table()), "the view is not the state by the log"
     as_ofs = [duckdb.sql(as_of_sql).to_arrow_table(), polars_as_of.to_arrow(), to_arrow(pandas_as_of)]
     for what, tables, file in (("current", currents, files[-1]), ("as of 02:00", as_ofs, files[1])):
         first, *others = [rows(table) for table in tables]
@@ -74,40 +84,11 @@ def check_drift(document):
         assert texts == [(1, "x1", "new"), (2, "2", "new")], f"{heading}: {texts}"
 
 
-def check_types(document):
-    """Each line of the table against the column of that type in the table `kinds`."""
-    path = "lake/full-load/kinds/kinds.parquet"
-    file = pq.ParquetFile(path)
-    arrow = {str(field.type) for field in file.schema_arrow}
-    duck = {row[1] for row in duckdb.sql(f"DESCRIBE SELECT * FROM '{path}'").fetchall()}
-    polars = pl.read_parquet_schema(path).values()
-    parquet = {parquet_type(column) for column in map(file.schema.column, range(len(file.schema)))}
-    lines = [line.split(" | ") for line in document.split("| --- | --- | --- |")[-1].splitlines() if " | " in line]
-    assert len(lines) == 8, lines
-    for line in lines:
-        in_parquet, in_arrow, in_duck, in_polars = [cell.strip("`| ") for cell in line[2:6]]
-        assert in_parquet in parquet, f"{in_parquet} is not in {parquet}"
-        assert in_arrow in arrow, f"{in_arrow} is not in {arrow}"
-        assert in_duck in duck, f"{in_duck} is not in {duck}"
-        assert eval(f"pl.{in_polars}") in polars, f"{in_polars} is not in {polars}"
-    print(f"types: {len(lines)} by three readers")
-
-
-def parquet_type(column):
-    logical = str(column.logical_type).upper()
-    if logical.startswith("TIMESTAMP"):
-        logical = f"TIMESTAMP(MICROS, {'true' if 'ISADJUSTEDTOUTC=TRUE' in logical else 'false'})"
-        assert "MICRO" in str(column.logical_type).upper()
-    elif logical.startswith("DECIMAL"):
-        logical = f"DECIMAL({column.precision},{column.scale})"
-    return f"{column.physical_type} {logical}".removesuffix(" NONE")
-
-
 def main():
     document = pathlib.Path(sys.argv[1]).read_text(encoding="utf-8")
-    check_queries(document, sys.argv[2:])
+    check_queries(document, sys.argv[2], sys.argv[3:])
     check_drift(document)
-    check_types(document)
+    check_types(document, 0, "lake/full-load/kinds/kinds.parquet")
     for heading in ("Spark", "Databricks: Auto Loader and MERGE"):
         for block in blocks(document, heading, "python"):
             compile(block, f"docs/consume.md, {heading}", "exec")

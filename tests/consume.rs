@@ -43,9 +43,25 @@ fn the_examples_of_the_document_run_and_agree() {
         fs::write(snapshot.join("kinds.csv"), content).unwrap();
         run_snapshot(folder.path(), hour, &config, &snapshot);
     }
+    let mut ddl = Command::new(env!("CARGO_BIN_EXE_cdc-to-s3"));
+    ddl.args([
+        "ddl",
+        "--engine",
+        "athena",
+        "--database",
+        "raw",
+        "--lake",
+        "lake",
+        "--table",
+        "clientes",
+        "--json",
+        "--config",
+    ]);
+    let statements = run(ddl.arg(loyalty.join("config.json")).current_dir(folder.path()));
+    fs::write(folder.path().join("ddl.json"), statements).unwrap();
     let mut reader = Command::new(python());
-    reader.current_dir(folder.path()).arg(project("tests/consume.py")).arg(project("docs/consume.md"));
+    reader.current_dir(folder.path()).arg(project("tests/consume.py")).arg(project("docs/consume.md")).arg("ddl.json");
     let said = run(reader.args(snapshots.map(|snapshot| snapshot.join("clientes.csv"))));
     assert!(said.contains("as of 02:00: 409 rows by three readers"), "{said}");
-    assert!(said.contains("types: 8 by three readers"), "{said}");
+    assert!(said.contains("8 types by three readers"), "{said}");
 }

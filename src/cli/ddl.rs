@@ -4,15 +4,11 @@ use std::path::Path;
 
 use clap::ValueEnum;
 
-use super::{Common, Shell, print, require_snapshots, wall_clock};
-use crate::config::Config;
-use crate::ddl::{self, Described};
+use super::{Common, Shell, print, wall_clock};
+use crate::config::{Config, SourceConfig};
+use crate::ddl::{self, Tables};
 use crate::error::{Error, Result};
-use crate::lake::base::BaseOutline;
-use crate::lake::commit::{Runner, TableLog};
-use crate::lake::layout::RunTime;
 use crate::lake::store::{LakeUrl, ObjectStore};
-use crate::table::TableSpec;
 use crate::trigger::{Deadline, Request};
 
 #[derive(Debug, clap::Args)]
@@ -37,43 +33,34 @@ pub(super) fn run(shell: &Shell, arguments: &DdlArguments) -> Result<u8> {
     shell.runtime.block_on(async {
         let common = &arguments.common;
         let config = shell.config(common).await?;
-        require_snapshots(&config, "ddl")?;
         let store = shell.clients.store(&config).await;
-        let now = wall_clock();
-        let tables = Some(common.tables.clone()).filter(|tables| !tables.is_empty());
-        let request = Request { tables, ..Request::new(now, "ddl", now, Deadline::NONE) };
-        let mut described = Vec::new();
-        for spec in request.select(&config.tables)? {
-            described.push(describe(store.as_ref(), spec).await?);
-        }
+        let wanted = Some(common.tables.clone()).filter(|tables| !tables.is_empty());
+        let Tables { described, unknown } = tables(store.as_ref(), &config, wanted).await?;
         let Engine::Athena = arguments.engine;
-        let text = ddl::athena(&described, &absolute(&config)?, &arguments.database)?;
+        let script = ddl::athena(&described, &absolute(&config)?, &arguments.database)?;
         if matches!(config.lake, LakeUrl::Dir(_)) {
             print::note("the lake is a folder, which Athena cannot read: name its bucket with --lake");
         }
+        unknown.iter().for_each(|name| print::note(&format!("left out: `{name}`: it has no objects in this lake yet")));
+        script.left_out.iter().for_each(|line| print::note(&format!("left out: {line}")));
         if common.json {
-            print::json(&text)?
+            print::json(&script.statements)?;
         } else {
-            print::text(text.trim_end())?
+            let text: Vec<String> = script.statements.iter().map(|statement| format!("{statement};")).collect();
+            print::text(&text.join("\n\n"))?;
         }
         Ok(0)
     })
 }
 
-/// The stored schema of a table: that of its state, or else of its newest object.
-async fn describe(store: &dyn ObjectStore, spec: &TableSpec) -> Result<Described> {
+async fn tables(store: &dyn ObjectStore, config: &Config, wanted: Option<Vec<String>>) -> Result<Tables> {
+    if let SourceConfig::SqlServer(source) = &config.source {
+        let feed = &source.feed;
+        return ddl::captured(store, feed.schema_in_path, feed.metadata_columns, wanted.as_deref()).await;
+    }
     let now = wall_clock();
-    let runner = Runner { owner: "ddl".to_owned(), run_at: RunTime::new(now), now, expires: now };
-    let state = TableLog::new(store, &spec.name, &runner).read_state().await?;
-    let schema = match state.state.head {
-        Some(head) => Some(head.schema),
-        None => BaseOutline::read(store, &spec.name).await?.schema().cloned(),
-    };
-    let schema = schema.ok_or_else(|| {
-        Error::data("NoData", format!("table `{}` is not in this lake yet, so its columns are not known", spec.name))
-            .hint("run it first, or choose tables with --table")
-    })?;
-    Ok(Described { name: spec.name.clone(), key_columns: spec.pk.clone(), schema })
+    let request = Request { tables: wanted, ..Request::new(now, "ddl", now, Deadline::NONE) };
+    ddl::snapshots(store, &request.select(&config.tables)?).await
 }
 
 /// The lake with its folder from the root, where it is one.

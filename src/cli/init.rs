@@ -65,7 +65,7 @@ pub(super) fn run(shell: &Shell, arguments: &InitArguments) -> Result<u8> {
     let survey = survey?;
     show(shell, arguments, &survey, to_stdout)?;
     let draft = Draft::new(&survey, &origin(arguments)?)?;
-    check(shell, &draft)?;
+    check(shell, &draft, arguments.bucket.is_some())?;
     draft.choices.iter().for_each(|line| print::note(line));
     draft.without_key.iter().for_each(|line| print::note(&format!("left out: {line}")));
     if to_stdout {
@@ -132,10 +132,10 @@ fn stand_in(path: &Path) -> String {
 }
 
 /// Reads the draft as `run` will. Without a bucket the lake is left to the command line.
-fn check(shell: &Shell, draft: &Draft) -> Result<()> {
+fn check(shell: &Shell, draft: &Draft, names_the_lake: bool) -> Result<()> {
     let text = ConfigText { origin: "the configuration for this dataset".to_owned(), text: draft.text.clone() };
     let elsewhere = Overrides { lake: Some(LakeUrl::Dir(PathBuf::from("lake"))) };
-    let lake = if draft.text.contains("\"bucket\"") { Overrides::default() } else { elsewhere };
+    let lake = if names_the_lake { Overrides::default() } else { elsewhere };
     Config::from_json(&text, shell.clients.environment(), &lake).map(drop)
 }
 

@@ -40,18 +40,18 @@ struct Arguments {
 enum Command {
     /// Bring the lake to the source's newest version, again and again or once
     Run(run::RunArguments),
-    /// Take over from the original program: its newest published CSVs become the beginning of the log
-    Import(import::ImportArguments),
-    /// Look at a dataset, and write a configuration for it
-    Init(init::InitArguments),
-    /// Print what a configuration can hold, for editors or for people
-    Config(config::ConfigArguments),
-    /// Print the statements that make the tables known to a query engine
-    Ddl(ddl::DdlArguments),
     /// Replay the log and compare it with the full load, table by table
     Verify(verify::VerifyArguments),
     /// Look at everything that a run needs, and say what to do
     Doctor(doctor::DoctorArguments),
+    /// Look at a dataset, and write a configuration for it
+    Init(init::InitArguments),
+    /// Take over from the original program: its newest published CSVs become the beginning of the log
+    Import(import::ImportArguments),
+    /// Print the statements that make the tables known to a query engine
+    Ddl(ddl::DdlArguments),
+    /// Print what a configuration can hold, for editors or for people
+    Config(config::ConfigArguments),
 }
 
 /// What every command takes.
@@ -94,12 +94,12 @@ pub fn main(environment: Environment, home: Option<PathBuf>) -> ExitCode {
     let shell = Shell { clients: Clients::new(environment, home), runtime };
     let done = match &arguments.command {
         Command::Run(arguments) => run::run(&shell, arguments),
-        Command::Import(arguments) => import::run(&shell, arguments),
-        Command::Init(arguments) => init::run(&shell, arguments),
-        Command::Config(arguments) => config::run(arguments),
-        Command::Ddl(arguments) => ddl::run(&shell, arguments),
         Command::Verify(arguments) => verify::run(&shell, arguments),
         Command::Doctor(arguments) => doctor::run(&shell, arguments),
+        Command::Init(arguments) => init::run(&shell, arguments),
+        Command::Import(arguments) => import::run(&shell, arguments),
+        Command::Ddl(arguments) => ddl::run(&shell, arguments),
+        Command::Config(arguments) => config::run(arguments),
     };
     // A thread that is still comparing must not hold up the end of an interrupted run.
     shell.runtime.shutdown_background();

@@ -4,8 +4,9 @@ use serde_json::{Map, Value, json};
 
 use super::keys::{CAPTURED_TABLE, Form, KAGGLE, Key, ROOT, TABLE};
 
-/// A JSON Schema (draft 7, which editors know best) that every document without faults conforms to. Faults of more than
-/// one key, and of the meaning of texts, are found by the program only.
+/// A JSON Schema (draft 7, which editors know best) that every document without faults conforms to, where it writes what
+/// can be chosen as it is written here. Faults of more than one key, and of the meaning of texts, are found by the program
+/// only.
 pub fn schema() -> Value {
     let mut schema = object(&ROOT);
     let captured =

@@ -115,12 +115,21 @@ impl BaseOutline {
     /// Accepts objects of another program only where the log says that it begins after them.
     fn begun_after(self, table: impl Display) -> Result<Self> {
         let Some(last) = &self.inherited.last_cdc_key else { return Ok(self) };
-        let begins = self.log.iter().find_map(|(_, footer)| footer.log_begins_after.as_ref());
-        if begins.is_some_and(|begins| last <= begins) {
+        if self.beginning().is_some_and(|begins| last <= begins) {
             return Ok(self);
         }
         tracing::warn!(%table, key = last, "another program writes into the table's folder");
         Err(foreign(last, "format_version"))
+    }
+
+    /// The last object of another program that the log begins after, where it says so. A tombstone may come before it.
+    fn beginning(&self) -> Option<&String> {
+        self.log.iter().find_map(|(_, footer)| footer.log_begins_after.as_ref())
+    }
+
+    /// Whether the log says which objects of another program are not part of it.
+    pub fn says_where_it_begins(&self) -> bool {
+        self.beginning().is_some()
     }
 
     /// The CDC objects that hold changes.

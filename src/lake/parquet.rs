@@ -8,8 +8,8 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, RecordBatch};
 use arrow::datatypes::SchemaRef;
 use bytes::Bytes;
-use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::RowSelection;
+use parquet::arrow::{ArrowWriter, parquet_to_arrow_schema};
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{KeyValue, ParquetMetaData, ParquetMetaDataReader};
@@ -282,6 +282,24 @@ pub async fn read_writer(store: &dyn ObjectStore, key: &str) -> Result<Option<(W
         return Ok(Some((Written::ByOthers { rows }, etag)));
     }
     Ok(Some((Written::ByUs(Box::new(footer_of(&metadata, key)?)), etag)))
+}
+
+/// What an object says of itself.
+#[derive(Clone, Debug)]
+pub struct Description {
+    /// Its columns.
+    pub columns: SchemaRef,
+    /// Its footer.
+    pub footer: Footer,
+}
+
+/// Reads what the object `key` says of itself, its columns included; `None` when there is no such object.
+pub async fn read_description(store: &dyn ObjectStore, key: &str) -> Result<Option<Description>> {
+    let Some((metadata, _)) = read_metadata(store, key).await? else { return Ok(None) };
+    let file = metadata.file_metadata();
+    let columns =
+        parquet_to_arrow_schema(file.schema_descr(), file.key_value_metadata()).map_err(|error| damaged(key, error))?;
+    Ok(Some(Description { columns: Arc::new(columns), footer: footer_of(&metadata, key)? }))
 }
 
 /// Reads only the metadata of the Parquet object `key`; `None` when there is no such object.

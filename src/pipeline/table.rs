@@ -89,7 +89,7 @@ async fn enter(run: &Run<'_>, spec: &TableSpec, state: &StateVersion) -> Result<
         owner: run.request.identity.clone(),
         position: claim.as_ref().map_or(Some(run.position.clone()), |claim| claim.position.clone()),
         previous_run_at: outline.newest().map(|footer| footer.run_at),
-        log_begins_after: outline.inherited.last_cdc_key.clone().filter(|_| outline.log.is_empty()),
+        log_begins_after: outline.inherited.last_cdc_key.clone().filter(|_| !outline.says_where_it_begins()),
     };
     // What is not stored is taken back, whatever becomes of the rest.
     let (stages, underway) = Stages::open(run.store, !run.request.dry_run);
@@ -143,7 +143,7 @@ async fn keep(
 async fn finish(run: &Run<'_>, spec: &TableSpec, publication: &Publication<'_>) -> Result<(Ended, Option<ETag>)> {
     let Publication { found, stamp, outline, .. } = *publication;
     let mut report = summary(spec, found, stamp);
-    if let Some((_, rows)) = outline.inherited.full_load.filter(|(_, rows)| *rows != found.counts.rows) {
+    if let Some((_, rows)) = outline.inherited.full_load.as_ref().filter(|(_, rows)| *rows != found.counts.rows) {
         report.warnings.push(format!(
             "the full load that is replaced has {rows} rows: make sure that the files are those of the version published last"
         ));

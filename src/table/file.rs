@@ -96,7 +96,7 @@ impl CsvFile {
     pub fn beginning(&self) -> Result<(String, Encoding), PassError> {
         let mut blocks = TextBlocks::new((self.open)()?, self.detected.get().copied());
         let mut text = String::new();
-        blocks.append_to(&mut text).map_err(|error| self.fault(RecordError::Text { error, line: 1 }))?;
+        blocks.append_to(&mut text).map_err(|error| self.fault(RecordError::Text { error, line: 1 }, 0))?;
         Ok((text, blocks.encoding()))
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, StringArray};
 use parquet::arrow::ArrowWriter;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{CLIENTES, Desk, NEWER_CLIENTES, counts};
 
@@ -100,6 +100,15 @@ fn a_table_that_was_run_is_not_imported() {
     assert_eq!(desk.lake().len(), before.len() - 1);
 }
 
+/// A state with a claim and nothing else.
+fn claim(owner: &str, position: &Value, expires: &str) -> String {
+    let pending = json!({
+        "run_at": "2026-11-20T09:00:00Z", "position": position, "owner": owner,
+        "cdc_key": "cdc/clientes/clientes_20261120_090000.parquet", "expires": expires,
+    });
+    json!({"format_version": 1, "head": null, "pending": pending}).to_string()
+}
+
 #[test]
 fn an_import_that_was_broken_off_is_completed_by_the_same_command() {
     let desk = of_the_original();
@@ -107,16 +116,29 @@ fn an_import_that_was_broken_off_is_completed_by_the_same_command() {
     let arguments = ["--run-at", "2026-11-20T09:00:00Z", "--table", "clientes"];
     import(&desk, &arguments).json();
     let state = desk.path("lake/_state/clientes.json");
-    let head: serde_json::Value = serde_json::from_slice(&fs::read(&state).unwrap()).unwrap();
+    let head: Value = serde_json::from_slice(&fs::read(&state).unwrap()).unwrap();
     // As it was after the changes had been published, and before anything else.
     fs::write(desk.path("lake/full-load/clientes/clientes.parquet"), old).unwrap();
     let position = &head["head"]["position"];
-    let pending = json!({
-        "run_at": "2026-11-20T09:00:00Z", "position": position, "owner": format!("import:{}", position.as_str().unwrap()),
-        "cdc_key": "cdc/clientes/clientes_20261120_090000.parquet", "expires": "2099-01-01T00:00:00Z",
-    });
-    fs::write(&state, json!({"format_version": 1, "head": null, "pending": pending}).to_string()).unwrap();
+    let claim = claim("import:event:2026-11-20T09:00:00Z", position, "2099-01-01T00:00:00Z");
+    fs::write(&state, &claim).unwrap();
+    import(&desk, &["--run-at", "2026-11-20T10:00:00Z", "--table", "clientes"]).expect(3, &["\"status\": \"busy\""]);
     assert_eq!(counts(&import(&desk, &arguments).json(), 0), [0; 4]);
     verified(&desk);
     assert_eq!(desk.lake().keys().filter(|key| key.starts_with("cdc/clientes/")).count(), 2);
+}
+
+#[test]
+fn an_import_whose_place_a_run_has_taken_is_done_anew() {
+    let desk = of_the_original();
+    let position = json!("version:1");
+    fs::create_dir_all(desk.path("lake/_state")).unwrap();
+    let claim = claim("import:event:2026-11-20T09:00:00Z", &position, "2026-11-20T09:15:00Z");
+    fs::write(desk.path("lake/_state/clientes.json"), claim).unwrap();
+    let run = desk.run(&["run", "--once", "--lake", "lake", "--skip-download", "--table", "clientes"]);
+    run.expect(1, &["ForeignObject"]);
+    assert!(desk.path("lake/cdc/clientes/clientes_20261120_090000.parquet").exists(), "no tombstone");
+    assert_eq!(counts(&import(&desk, &["--table", "clientes"]).json(), 0), [3, 0, 0, 0]);
+    assert_eq!(counts(&desk.report(&["--table", "clientes"]), 0), [1, 1, 1, 1]);
+    desk.run(&["verify", "--lake", "lake", "--table", "clientes"]).expect(0, &["every change is there exactly once"]);
 }

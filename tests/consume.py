@@ -48,7 +48,7 @@ def by_ddl(statements):
         FROM read_parquet('{folder}*.parquet', union_by_name = true, filename = true)""")
     duckdb.sql(view)
     found = duckdb.sql("FROM raw.clientes_current").to_arrow_table()
-    names = {name.lower(): name for name in duckdb.table("raw.clientes_cdc").columns}
+    names = {name.lower(): name for name in duckdb.sql("FROM raw.clientes_cdc").columns}
     return found.rename_columns([names[name.lower()] for name in found.column_names])
 
 

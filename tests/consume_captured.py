@@ -8,6 +8,7 @@ import pathlib
 import sys
 
 import duckdb
+import polars as pl
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent / "support"))
 from consume import blocks, check_types  # noqa: E402
@@ -21,7 +22,7 @@ def by_ddl(statements):
         assert f"`raw`.`{name}` (" in statement, statement
         duckdb.sql(f"CREATE VIEW raw.{name} AS FROM read_parquet('{folder}*.parquet', union_by_name = true)")
         told = [line.split("`")[1] for line in statement.splitlines() if line.startswith("  `")]
-        assert told == [column.lower() for column in duckdb.table(f"raw.{name}").columns], told
+        assert told == [column.lower() for column in duckdb.sql(f"FROM raw.{name}").columns], told
     duckdb.sql(statements[2])
     return duckdb.sql("FROM raw.t_current")
 
@@ -48,7 +49,7 @@ def main():
     task = json.loads(pathlib.Path("task.json").read_text(encoding="utf-8"))
     found = [by_ddl(task["statements"]), *(by_document(document) if task["readable"] else [])]
     for table in found:
-        table = table.to_arrow() if hasattr(table, "to_arrow") else table.to_arrow_table()
+        table = table.to_arrow() if isinstance(table, pl.DataFrame) else table.to_arrow_table()
         rows = sorted(table.to_pylist(), key=lambda row: row["id"])
         assert rows == task["rows"], rows
     print(f"{len(task['rows'])} rows by {len(found)} queries")

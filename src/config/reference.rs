@@ -28,7 +28,7 @@ fn lines(path: &str, keys: &[Key], text: &mut String) {
     for key in keys {
         let here = format!("{path}{}", key.name);
         let default = if key.required { "required" } else { key.default };
-        let line = format!("| `{here}` | {}{} | {default} |\n", key.meaning, listed(&key.form));
+        let line = format!("| `{here}` | {}{} | {default} |\n", key.meaning, listed(key));
         text.push_str(&line.replace("|  |", "| |"));
         match &key.form {
             // Its keys depend on its type, and have a table of their own.
@@ -41,8 +41,11 @@ fn lines(path: &str, keys: &[Key], text: &mut String) {
 }
 
 /// What can be chosen, where the meaning does not say it.
-fn listed(form: &Form) -> String {
-    let Form::Choice(choices) = form else { return String::new() };
+fn listed(key: &Key) -> String {
+    let Form::Choice(choices) = key.form else { return String::new() };
     let names: Vec<String> = choices().iter().map(|name| format!("`{name}`")).collect();
+    if names.iter().all(|name| key.meaning.contains(name)) {
+        return String::new();
+    }
     format!(" ({})", names.join(", "))
 }

@@ -361,7 +361,7 @@ mod tests {
     #[test]
     fn native_changes_are_in_the_order_of_the_change_table() {
         let table = captured(&[("Id", DataType::Int32)], MetadataColumns::Native);
-        let native = text(&[table.clone()], &lake());
+        let native = text(std::slice::from_ref(&table), &lake());
         let order = r#"ORDER BY "__$start_lsn" DESC NULLS LAST, "__$command_id" DESC NULLS LAST, "__$seqval" DESC NULLS LAST, "__$operation" DESC)"#;
         assert!(native.contains(order) && native.contains(r#""__$operation" NOT IN (1, 3)"#), "{native}");
         let begun_without = text(&[Described { has_full_load: false, ..table.clone() }], &lake());

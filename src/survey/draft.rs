@@ -139,7 +139,7 @@ fn choices(table: &TableSurvey, key: &KeyCandidate) -> Vec<String> {
         Some(DateCandidate { column, .. }) => format!(
             "{name}: date_field `{column}`, by its name; update_detection either, so that a change without a new date is published, too"
         ),
-        None => format!("{name}: no date_field: no date's name says that it is a change's; a row that differs is an update"),
+        None => format!("{name}: no date_field: no column of dates is named like the time of a change; a row that differs is an update"),
     });
     if !table.null_values.is_empty() {
         lines.push(format!("{name}: null_values {}: without them columns would be text", quoted(&table.null_values)));

@@ -8,9 +8,11 @@ use arrow::array::{AsArray, RecordBatch};
 use crate::table::cell::{self, Reading};
 use crate::table::{ColumnType, TableSchema, TableSpec};
 
-/// Texts that stand for null in the files of many programs.
-const NULLS: [&str; 14] =
-    ["NULL", "null", "Null", "NA", "N/A", "n/a", "#N/A", "NaN", "nan", "None", "none", "-", "?", "\\N"];
+/// Texts that stand for null in the files of many programs, and for nothing else.
+const SURE_NULLS: [&str; 8] = ["NULL", "null", "N/A", "n/a", "#N/A", "NaN", "nan", "\\N"];
+
+/// Texts that may stand for null, or for a country, a name or a choice.
+const LIKELY_NULLS: [&str; 6] = ["Null", "NA", "None", "none", "-", "?"];
 
 /// The text columns of a table, as long as each could be something else.
 pub(super) struct HiddenTypes(Vec<Hidden>);
@@ -64,16 +66,20 @@ impl HiddenTypes {
     /// Adds to `spec` what lets columns have their types; `false` where there is nothing to add.
     pub(super) fn amend(&self, spec: &mut TableSpec) -> bool {
         spec.null_values = self.null_values();
-        let declared = self.0.iter().filter_map(|hidden| Some((hidden.name.clone(), hidden.declared()?)));
+        let is_null = |text: &&str| spec.null_values.iter().any(|null| null == text);
+        // A text that is left alone stays a text, and so does its column.
+        let readable = self.0.iter().filter(|hidden| hidden.nulls.iter().all(|text| is_null(text)));
+        let declared = readable.filter_map(|hidden| Some((hidden.name.clone(), hidden.declared()?)));
         spec.columns = declared.collect::<BTreeMap<_, _>>();
         !spec.null_values.is_empty() || !spec.columns.is_empty()
     }
 
-    /// The texts that keep columns from having a type. One that also stands in a column of mere text may mean something
-    /// there, and is left alone.
+    /// The texts that keep columns from having a type. One of the likely ones that also stands in a column of mere text may
+    /// mean something there, and is left alone.
     fn null_values(&self) -> Vec<String> {
         let (typed, texts): (Vec<&Hidden>, Vec<&Hidden>) = self.0.iter().partition(|hidden| hidden.is_typed());
-        let meant: BTreeSet<&str> = texts.iter().flat_map(|hidden| hidden.nulls.iter().copied()).collect();
+        let in_texts = texts.iter().flat_map(|hidden| hidden.nulls.iter().copied());
+        let meant: BTreeSet<&str> = in_texts.filter(|text| LIKELY_NULLS.contains(text)).collect();
         let nulls: BTreeSet<&str> = typed.iter().flat_map(|hidden| hidden.nulls.iter().copied()).collect();
         nulls.difference(&meant).map(|&text| text.to_owned()).collect()
     }
@@ -94,7 +100,7 @@ impl Hidden {
     }
 
     fn null(&mut self, text: &str) -> bool {
-        let null = NULLS.iter().find(|null| **null == text);
+        let null = SURE_NULLS.iter().chain(&LIKELY_NULLS).find(|null| **null == text);
         self.nulls.extend(null);
         null.is_some()
     }
@@ -177,8 +183,10 @@ mod tests {
 
     #[test]
     fn texts_for_null_are_found_where_they_hide_a_type_and_mean_nothing_elsewhere() {
-        let found = amended(&[("n", &["1", "NULL", "2"]), ("d", &["2024-01-31", "-"]), ("text", &["a", "-"])]);
+        let found = amended(&[("n", &["1", "NULL", "2"]), ("d", &["2024-01-31", "-"]), ("text", &["a", "-", "NULL"])]);
         assert_eq!(found, (vec!["NULL".to_owned()], BTreeMap::new()));
+        let found = amended(&[("price", &["1,5", "-"]), ("text", &["a", "-"])]);
+        assert_eq!(found, (vec![], BTreeMap::new()), "a number could not be read");
         assert_eq!(amended(&[("price", &["1,5", "N/A"])]).0, ["N/A"]);
     }
 }

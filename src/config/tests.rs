@@ -290,7 +290,7 @@ fn refuse_unfit_values(document: &Value, path: &str, keys: &[keys::Key]) {
     for key in keys {
         let here = format!("{path}{}", key.name);
         let found = faults(&with_value(document.clone(), &here, unfit(&key.form)).to_string());
-        let named = format!("`{}` ", super::json::join(path.replace("[]", "[0]").trim_end_matches('.'), key.name));
+        let named = format!("`{}` ", json::join(path.replace("[]", "[0]").trim_end_matches('.'), key.name));
         let is_named = |fault: &String| fault.starts_with(&named) && !fault.contains("unknown key");
         assert!(found.iter().any(is_named), "{here}: {found:?}");
     }

@@ -68,7 +68,7 @@ impl HiddenTypes {
         spec.null_values = self.null_values();
         let is_null = |text: &&str| spec.null_values.iter().any(|null| null == text);
         // A text that is left alone stays a text, and so does its column.
-        let readable = self.0.iter().filter(|hidden| hidden.nulls.iter().all(|text| is_null(text)));
+        let readable = self.0.iter().filter(|hidden| hidden.nulls.iter().all(is_null));
         let declared = readable.filter_map(|hidden| Some((hidden.name.clone(), hidden.declared()?)));
         spec.columns = declared.collect::<BTreeMap<_, _>>();
         !spec.null_values.is_empty() || !spec.columns.is_empty()

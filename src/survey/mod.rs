@@ -1,6 +1,6 @@
 //! What a dataset looks like: its tables, their delimiters and types, which columns could be a key, and which a date field.
 //!
-//! Each file is read as a stream, a few times over. In memory stays a sketch per column ([`sketch`]) and, while a key is
+//! Each file is read as a stream, a few times over. In memory stays a sketch per column (`sketch.rs`) and, while a key is
 //! being proven, a hash of each row's key: some 20 bytes a row, less than a run needs for the same table.
 
 mod column;

@@ -7,7 +7,8 @@ use arrow::array::{ArrayRef, RecordBatch, StringArray};
 use parquet::arrow::ArrowWriter;
 use serde_json::{Value, json};
 
-use super::{CLIENTES, Desk, NEWER_CLIENTES, counts};
+use super::{CLIENTES, Desk, NEWER_CLIENTES, config, counts};
+use crate::support::emulator;
 
 const OLD_CHANGES: &str = "lake/cdc/clientes/clientes_20250110_180000.parquet";
 
@@ -146,4 +147,24 @@ fn an_import_whose_place_a_run_has_taken_is_done_anew() {
     fs::remove_file(desk.path("lake/full-load/clientes/clientes.parquet")).unwrap();
     desk.report(&["--table", "clientes", "--force"]);
     desk.run(&["verify", "--lake", "lake", "--table", "clientes"]).expect(0, &["every change is there exactly once"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bucket_is_taken_over_as_a_folder_is() {
+    let (desk, (client, bucket)) = (of_the_original(), emulator::bucket().await);
+    for (key, bytes) in desk.lake() {
+        client.put_object().bucket(&bucket).key(format!("up/{key}")).body(bytes.into()).send().await.unwrap();
+    }
+    let mut config = config();
+    config["aws"] = json!({"bucket": bucket, "prefix": "up", "region": "us-east-1",
+        "endpoint_url": emulator::endpoint(), "path_style": true});
+    desk.write("config.json", &config.to_string());
+    let account = bucket.strip_prefix("lake-").unwrap();
+    let environment = [("AWS_ACCESS_KEY_ID", account), ("AWS_SECRET_ACCESS_KEY", "secret")];
+    let run = |arguments: &[&str]| desk.run_with(&environment, arguments);
+    assert_eq!(counts(&run(&["import", "--last", "data/last", "--json"]).json(), 0), [3, 0, 0, 0]);
+    assert_eq!(counts(&run(&["run", "--once", "--skip-download", "--json"]).json(), 0), [1, 1, 1, 1]);
+    run(&["verify"]).expect(0, &["every change is there exactly once"]);
+    let location = format!("LOCATION 's3://{bucket}/up/cdc/clientes/'");
+    run(&["ddl", "--engine", "athena"]).expect(0, &[&location]);
 }

@@ -40,6 +40,7 @@ test: test-e2e test-rust ## Runs all tests
 test-e2e: $(DEV)/.ready ## Runs the end-to-end tests of the deployed template only
 	$(DEV)/python tests/local/e2e.py
 	$(DEV)/python tests/local/e2e_sqlserver.py
+	$(DEV)/python tests/local/e2e_map.py
 
 .PHONY: test-rust
 test-rust: $(DEV)/.ready ## Runs the Rust tests only, against an emulated S3

@@ -5,16 +5,21 @@
 //! names the place (file, line, column, key or config path); the hint says what to do. Causes stay behind
 //! [`std::error::Error::source`] and are never formatted into the message.
 
+use std::collections::BTreeSet;
 use std::error::Error as StdError;
 use std::fmt;
+use std::sync::{Mutex, PoisonError};
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// The crate's result.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
+/// What stands before the hint in [`Error::told`].
+const HINT: &str = "\nhint: ";
+
 /// What the caller can do about an error.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Kind {
     /// The configuration, credentials or permissions are wrong: a person has to change them.
     Config,
@@ -121,6 +126,25 @@ impl Error {
         self.0.hint.as_deref()
     }
 
+    /// Code, message, causes and hint as one text, for who keeps nothing else beside the kind: a state machine.
+    pub fn told(&self) -> String {
+        let hint = self.advice().map(|hint| format!("{HINT}{hint}")).unwrap_or_default();
+        format!("{}: {}{hint}", self.code(), self.chain())
+    }
+
+    /// The error that was [`told`](Self::told) as `text`; `None` where it is no such text.
+    pub fn from_told(kind: Kind, text: &str) -> Option<Self> {
+        let (code, rest) = text.split_once(": ")?;
+        if code.is_empty() || !code.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+            return None;
+        }
+        let error = |message: &str| Self::new(kind, interned(code), message);
+        Some(match rest.rsplit_once(HINT) {
+            Some((message, hint)) => error(message).hint(hint),
+            None => error(rest),
+        })
+    }
+
     /// The message followed by every cause, outermost first, separated by `: `.
     pub fn chain(&self) -> String {
         let mut text = self.0.message.clone();
@@ -165,6 +189,37 @@ impl Serialize for Error {
     }
 }
 
+/// The code that an error of another process had. There are only so many of them; each is kept for good, once.
+fn interned(code: &str) -> &'static str {
+    static KNOWN: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(code) = known.get(code) {
+        return code;
+    }
+    let code: &'static str = Box::leak(code.into());
+    known.insert(code);
+    code
+}
+
+/// From what [`Serialize`] made of it; the causes are in the message by then.
+impl<'de> Deserialize<'de> for Error {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        struct Fields {
+            kind: Kind,
+            code: String,
+            message: String,
+            hint: Option<String>,
+        }
+        let Fields { kind, code, message, hint } = Fields::deserialize(deserializer)?;
+        let error = Self::new(kind, interned(&code), message);
+        Ok(match hint {
+            Some(hint) => error.hint(hint),
+            None => error,
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -178,6 +233,24 @@ mod tests {
         let json = serde_json::to_value(&outer).unwrap();
         assert_eq!(json["kind"], "Data");
         assert_eq!(json["hint"], "fetch it again");
+    }
+
+    #[test]
+    fn an_error_survives_being_told_and_being_json() {
+        let plain = Error::data("Unreadable", "a: b\n  c").caused_by(Error::transient("Reset", "reset"));
+        let hinted = Error::config("InvalidEvent", "2 faults:\n  x").hint("see events/ (all: of them)");
+        for error in [plain, hinted] {
+            let json = serde_json::to_value(&error).unwrap();
+            let told = Error::from_told(error.kind(), &error.told()).unwrap();
+            let read: Error = serde_json::from_value(json.clone()).unwrap();
+            assert_eq!(
+                (serde_json::to_value(&told).unwrap(), serde_json::to_value(&read).unwrap()),
+                (json.clone(), json)
+            );
+        }
+        for text in ["", "Task timed out", "not a code: x", ": x"] {
+            assert!(Error::from_told(Kind::Data, text).is_none(), "{text}");
+        }
     }
 
     #[test]

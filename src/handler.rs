@@ -6,14 +6,15 @@ use std::time::{Duration, SystemTime};
 
 use chrono::{DateTime, Utc};
 use lambda_runtime::{Diagnostic, LambdaEvent};
+use serde::Serialize;
 use serde_json::Value;
 
 use crate::clients::Clients;
-use crate::config::{Config, ConfigSource, Overrides};
+use crate::config::{Config, ConfigSource, Overrides, SourceConfig};
 use crate::error::{Error, Kind};
-use crate::pipeline::{self, Unwatched};
+use crate::pipeline::{self, Finish, Plan, Unwatched};
 use crate::report::{Report, RunStatus, TableStatus};
-use crate::trigger::{Deadline, Request};
+use crate::trigger::{Deadline, Request, Step};
 
 /// The part of an invocation's time that is kept back for ending it in order.
 const MARGIN_FRACTION: u32 = 20;
@@ -29,11 +30,23 @@ pub struct Handler {
     temporary: PathBuf,
 }
 
+/// What an invocation answers.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub enum Answer {
+    /// What became of a run, or of the one table of it that was asked for.
+    Report(Report),
+    /// What a run has to do.
+    Plan(Plan),
+}
+
 /// Why an invocation failed.
 #[derive(Debug)]
 pub enum Failure {
     /// Nothing could be done.
     Run(Error),
+    /// The one table that was asked for failed. The last step of its run reads the message again.
+    Table(Error),
     /// Some tables failed; the report says which, and what was done for the others.
     Tables(Box<Report>),
 }
@@ -48,30 +61,71 @@ impl Handler {
     ///
     /// # Errors
     /// [`Failure`], which becomes Lambda's error type (the [`Kind`]) and message (the whole chain of causes).
-    pub async fn handle(&self, event: LambdaEvent<Value>) -> Result<Report, Failure> {
+    pub async fn handle(&self, event: LambdaEvent<Value>) -> Result<Answer, Failure> {
         let now = wall_clock();
         let deadline = deadline(event.context.deadline(), now.into());
-        let request = Request::from_event(event.payload, &event.context.request_id, now, deadline);
-        let report = match request {
-            Ok(request) => Box::pin(self.run(&request)).await,
-            Err(error) => Err(error),
+        let step = Step::from_event(event.payload, &event.context.request_id, now, deadline);
+        let answer = match step {
+            Ok(step) => Box::pin(self.step(step)).await,
+            Err(error) => Err(Failure::Run(error)),
         };
-        let report = report.inspect(log_run).map_err(Failure::Run).and_then(judge);
-        report.inspect_err(|failure| {
+        answer.inspect_err(|failure| {
             tracing::error!(kind = failure.kind().name(), error = failure.message(), "run failed");
         })
     }
 
+    async fn step(&self, step: Step) -> Result<Answer, Failure> {
+        match step {
+            Step::Run(request) => {
+                let report = Box::pin(self.run(&request)).await.map_err(Failure::Run)?;
+                log_run(&report);
+                judge(report).map(Answer::Report)
+            }
+            Step::Plan(request) => Box::pin(self.plan(&request)).await.map(Answer::Plan).map_err(Failure::Run),
+            Step::Table(request) => {
+                let report = Box::pin(self.run(&request)).await.map_err(Failure::Table)?;
+                judge_table(report).map(Answer::Report)
+            }
+            Step::Finish { request, plan, results } => {
+                let report = Box::pin(self.finish(&request, plan, results)).await.map_err(Failure::Run)?;
+                log_run(&report);
+                judge(report).map(Answer::Report)
+            }
+        }
+    }
+
     async fn run(&self, request: &Request) -> Result<Report, Error> {
+        let config = self.config(request).await?;
+        let store = self.clients.store(&config).await;
+        let source = pipeline::within(request.deadline, Box::pin(self.clients.source(&config))).await?;
+        Box::pin(pipeline::run(request, &config.tables, &source, store.as_ref(), &self.temporary, &Unwatched)).await
+    }
+
+    async fn plan(&self, request: &Request) -> Result<Plan, Error> {
+        let config = self.config(request).await?;
+        let store = self.clients.store(&config).await;
+        let source = pipeline::within(request.deadline, Box::pin(self.clients.source(&config))).await?;
+        Box::pin(pipeline::plan(request, &config.tables, &source, store.as_ref(), &self.temporary)).await
+    }
+
+    async fn finish(&self, request: &Request, plan: Value, results: Vec<Value>) -> Result<Report, Error> {
+        let config = self.config(request).await?;
+        let store = self.clients.store(&config).await;
+        let idle_after = match &config.source {
+            SourceConfig::SqlServer(source) => source.feed.idle_after,
+            SourceConfig::Kaggle { .. } => None,
+        };
+        let finish = Finish { plan, results, tables: &config.tables, idle_after };
+        Box::pin(pipeline::finish(request, finish, store.as_ref())).await
+    }
+
+    async fn config(&self, request: &Request) -> Result<Config, Error> {
         let source = match &request.config {
             Some(source) => source.clone(),
             None => ConfigSource::choose(None, self.clients.environment())?,
         };
         let text = pipeline::within(request.deadline, Box::pin(self.clients.config_text(&source))).await?;
-        let config = Config::from_json(&text, self.clients.environment(), &Overrides::default())?;
-        let store = self.clients.store(&config).await;
-        let source = pipeline::within(request.deadline, Box::pin(self.clients.source(&config))).await?;
-        Box::pin(pipeline::run(request, &config.tables, &source, store.as_ref(), &self.temporary, &Unwatched)).await
+        Config::from_json(&text, self.clients.environment(), &Overrides::default())
     }
 }
 
@@ -81,6 +135,13 @@ fn judge(report: Report) -> Result<Report, Failure> {
         return Err(Failure::Tables(Box::new(report)));
     }
     Ok(report)
+}
+
+fn judge_table(mut report: Report) -> Result<Report, Failure> {
+    match report.tables.iter_mut().find_map(|table| table.error.take()) {
+        Some(error) => Err(Failure::Table(error)),
+        None => Ok(report),
+    }
 }
 
 /// The run's figures, one line for metric filters.
@@ -131,7 +192,7 @@ impl Failure {
     /// The kind of the most serious error.
     pub fn kind(&self) -> Kind {
         match self {
-            Self::Run(error) => error.kind(),
+            Self::Run(error) | Self::Table(error) => error.kind(),
             Self::Tables(report) => {
                 let kinds = report.tables.iter().filter_map(|table| table.error.as_ref()).map(Error::kind);
                 kinds.min_by_key(|kind| kind.exit_code()).unwrap_or(Kind::Internal)
@@ -143,6 +204,7 @@ impl Failure {
     pub fn message(&self) -> String {
         match self {
             Self::Run(error) => described(error),
+            Self::Table(error) => error.told(),
             Self::Tables(report) => {
                 let failed: Vec<_> =
                     report.tables.iter().filter_map(|table| Some((&table.name, table.error.as_ref()?))).collect();

@@ -4,6 +4,7 @@ mod changes;
 mod compare;
 mod fetch;
 mod output;
+mod planned;
 mod publish;
 mod schema;
 mod table;
@@ -18,15 +19,16 @@ use chrono::TimeDelta;
 use futures_util::future::join_all;
 use tokio::sync::Mutex;
 
+pub use self::planned::{Finish, Plan, finish, plan};
 use crate::error::{Error, Result};
 use crate::lake::commit::{Runner, StateVersion, TableLog};
 use crate::lake::layout::{self, RunTime};
-use crate::lake::store::{Condition, ObjectStore, Payload, Put};
+use crate::lake::store::{Condition, ObjectStore, Payload, Put, read_all};
 use crate::position::Position;
 use crate::report::{Report, SourceReport, TableReport, TableStatus};
 use crate::source::Source;
 use crate::source::archive::Archive;
-use crate::table::TableSpec;
+use crate::table::{TableName, TableSpec};
 use crate::telemetry;
 use crate::trigger::{Deadline, Request};
 use crate::workspace::Workspace;
@@ -37,6 +39,9 @@ const CLAIM_TIME: Duration = Duration::from_secs(120);
 
 /// Keeping the report may take so long, at the most: nothing depends on it.
 const REPORT_TIME: Duration = Duration::from_secs(5);
+
+/// The greatest size of a report, in bytes.
+const REPORT_LIMIT: u64 = 64 * 1024 * 1024;
 
 /// What nothing depends on is tried also when the time is up, for so much of the shell's margin.
 const LATE_TIME: Duration = Duration::from_millis(250);
@@ -81,7 +86,13 @@ pub async fn run(
         return Box::pin(changes::run(&asked, sqlserver)).await;
     }
     let tables = request.select(tables)?;
-    let position = match source.position(request.deadline).await {
+    let newest = async {
+        match &request.planned {
+            Some(position) => Ok(position.clone()),
+            None => source.position(request.deadline).await,
+        }
+    };
+    let position = match newest.await {
         Err(error) if is_not_ready(&error) => return Ok(not_ready(request, source, &tables, &error, started)),
         position => position?,
     };
@@ -157,14 +168,18 @@ impl Run<'_> {
         self.request.force || state.state.pending.is_some() || state.position() != Some(&self.position)
     }
 
-    /// The snapshot at `position`, fetched once.
+    /// The snapshot at `position`, or the part of it that a run of one planned table needs, fetched once.
     async fn snapshot(&self, position: &Position) -> Result<Archive> {
         let mut snapshots = self.snapshots.lock().await;
         if let Some(archive) = snapshots.get(position) {
             return Ok(archive.clone());
         }
         let progress = |done, total| self.progress.download(done, total);
-        let archive = self.source.snapshot(position, &self.workspace, self.request.deadline, &progress).await?;
+        let deadline = self.request.deadline;
+        let archive = match self.request.planned_table().and_then(|name| TableName::parse(name).ok()) {
+            Some(table) => self.source.snapshot_of(&table, position, &self.workspace, deadline, &progress).await?,
+            None => self.source.snapshot(position, &self.workspace, deadline, &progress).await?,
+        };
         snapshots.insert(position.clone(), archive.clone());
         Ok(archive)
     }
@@ -181,31 +196,47 @@ impl Run<'_> {
 
     /// The deadline for what nothing depends on: at most `longest`, and a little when the run's time is up.
     fn late(&self, longest: Duration) -> Deadline {
-        let left = self.request.deadline.remaining().unwrap_or(longest);
-        Deadline::within(left.clamp(LATE_TIME, longest))
+        late(self.request.deadline, longest)
     }
 
-    /// Keeps the report of a run that wrote something. The data are safe already, so a fault here is only a warning.
+    /// Keeps the report of a run that wrote something. Of a planned run, the last step does.
     async fn keep(&self, report: &Report) {
-        if !report.published() {
-            return;
-        }
-        if let Err(error) = within(self.late(REPORT_TIME), self.write_report(report)).await {
-            tracing::warn!(error = %error.chain(), "the run's report could not be kept in the lake");
+        if self.request.planned.is_none() {
+            keep(report, self.store, self.request.deadline).await;
         }
     }
+}
 
-    /// Creates the report under the run's time, or under the next free second where a retry finds that taken.
-    async fn write_report(&self, report: &Report) -> Result<()> {
-        let bytes = serde_json::to_vec_pretty(report)
-            .map_err(|error| Error::internal("ReportUnwritable", "cannot write the report").caused_by(error))?;
-        let payload = Payload::Memory(Bytes::from(bytes));
-        let mut run_at = report.run_at;
-        while self.store.put(&layout::run(run_at), &payload, &Condition::Absent).await? == Put::Refused {
-            run_at = run_at.next();
-        }
-        Ok(())
+/// The deadline for what nothing depends on.
+fn late(deadline: Deadline, longest: Duration) -> Deadline {
+    let left = deadline.remaining().unwrap_or(longest);
+    Deadline::within(left.clamp(LATE_TIME, longest))
+}
+
+/// Keeps the report of a run that wrote something. The data are safe already, so a fault here is only a warning.
+async fn keep(report: &Report, store: &dyn ObjectStore, deadline: Deadline) {
+    if !report.published() {
+        return;
     }
+    if let Err(error) = within(late(deadline, REPORT_TIME), write_report(report, store)).await {
+        tracing::warn!(error = %error.chain(), "the run's report could not be kept in the lake");
+    }
+}
+
+/// Creates the report under the run's time, or under the next free second where a retry finds that taken by another report.
+async fn write_report(report: &Report, store: &dyn ObjectStore) -> Result<()> {
+    let bytes = serde_json::to_vec_pretty(report)
+        .map_err(|error| Error::internal("ReportUnwritable", "cannot write the report").caused_by(error))?;
+    let payload = Payload::Memory(Bytes::from(bytes.clone()));
+    let mut run_at = report.run_at;
+    while store.put(&layout::run(run_at), &payload, &Condition::Absent).await? == Put::Refused {
+        let there = read_all(store, &layout::run(run_at), REPORT_LIMIT).await?;
+        if there.is_some_and(|(there, _)| there == bytes) {
+            return Ok(());
+        }
+        run_at = run_at.next();
+    }
+    Ok(())
 }
 
 /// Does `work`, or breaks it off at the deadline: code `OutOfTime`.
@@ -244,7 +275,7 @@ fn report(
 ) -> Report {
     Report {
         run_at: RunTime::new(request.run_at),
-        source: SourceReport { kind: source.kind(), name: source.name(), position },
+        source: SourceReport { kind: source.kind().into(), name: source.name(), position },
         status: Report::status_of(&tables),
         dry_run: request.dry_run,
         capture_age_seconds: None,

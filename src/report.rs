@@ -1,5 +1,7 @@
 //! The report of a run: what the invocation returns, `--json` prints and `_runs/` keeps.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Kind};
@@ -78,10 +80,10 @@ pub struct Totals {
 }
 
 /// Where the data came from.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SourceReport {
     /// `kaggle`, `local` or `sqlserver`.
-    pub kind: &'static str,
+    pub kind: Cow<'static, str>,
     /// The dataset, or the file or folder.
     pub name: String,
     /// The position that the run read.
@@ -89,7 +91,7 @@ pub struct SourceReport {
 }
 
 /// The report of a run.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Report {
     /// The time that the run was asked for.
     pub run_at: RunTime,
@@ -111,7 +113,7 @@ pub struct Report {
 }
 
 /// The report of a table.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct TableReport {
     /// The table's name.
     pub name: String,
@@ -134,7 +136,7 @@ pub struct TableReport {
     /// The CDC object written; of several, the newest.
     pub cdc_key: Option<String>,
     /// All CDC objects written by a run that read more than one stretch of a database's log, oldest first.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub cdc_keys: Vec<String>,
     /// The full load written.
     pub full_load_key: Option<String>,

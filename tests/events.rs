@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use cdc_to_s3::trigger::{Approval, Deadline, Request};
+use cdc_to_s3::position::Position;
+use cdc_to_s3::trigger::{Approval, Deadline, Step};
 use chrono::{DateTime, Utc};
 
 /// What a file asks for.
@@ -15,6 +16,7 @@ struct Expected {
     force: bool,
     dry_run: bool,
     approve_deletes: Approval,
+    planned: Option<Position>,
 }
 
 const RUN_OF_EVERYTHING: Expected = Expected {
@@ -24,11 +26,12 @@ const RUN_OF_EVERYTHING: Expected = Expected {
     force: false,
     dry_run: false,
     approve_deletes: Approval::None,
+    planned: None,
 };
 
 fn expected(file: &str) -> Expected {
     match file {
-        "schedule.json" | "scheduler.json" => RUN_OF_EVERYTHING,
+        "schedule.json" | "scheduler.json" | "step-plan.json" | "step-finish.json" => RUN_OF_EVERYTHING,
         "manual.json" => Expected { run_at: "2026-11-20T12:34:56Z", identity: "request:c0ffee", ..RUN_OF_EVERYTHING },
         "overrides.json" => Expected {
             run_at: "2026-11-20T09:30:00Z",
@@ -37,7 +40,11 @@ fn expected(file: &str) -> Expected {
             force: true,
             dry_run: true,
             approve_deletes: Approval::Tables(vec!["clientes".to_owned()]),
+            planned: None,
         },
+        "step-table.json" => {
+            Expected { tables: Some(&["clientes"]), planned: Some(Position::Version(1)), ..RUN_OF_EVERYTHING }
+        }
         other => panic!("events/{other} has no expectation here: say what it asks for"),
     }
 }
@@ -48,7 +55,11 @@ fn time(text: &str) -> DateTime<Utc> {
 
 fn check(path: &Path, expected: &Expected) {
     let payload = serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap();
-    let request = Request::from_event(payload, "c0ffee", time("2026-11-20T12:34:56.789Z"), Deadline::NONE).unwrap();
+    let step = Step::from_event(payload, "c0ffee", time("2026-11-20T12:34:56.789Z"), Deadline::NONE).unwrap();
+    let request = match step {
+        Step::Run(request) | Step::Plan(request) | Step::Table(request) | Step::Finish { request, .. } => request,
+    };
+    assert_eq!(request.planned, expected.planned, "{path:?}");
     assert_eq!(request.run_at, time(expected.run_at), "{path:?}");
     assert_eq!(request.identity, expected.identity, "{path:?}");
     let tables = request.tables.as_ref().map(|tables| tables.iter().map(String::as_str).collect::<Vec<_>>());
@@ -68,6 +79,8 @@ fn every_example_event_becomes_the_request_that_it_stands_for() {
         check(&path, &expected(&name));
         seen.insert(name);
     }
-    let all = ["manual.json", "overrides.json", "schedule.json", "scheduler.json"].map(str::to_owned);
-    assert_eq!(seen, BTreeSet::from(all));
+    let steps = ["step-finish.json", "step-plan.json", "step-table.json"];
+    let all = ["manual.json", "overrides.json", "schedule.json", "scheduler.json"].into_iter().chain(steps);
+    let all: BTreeSet<String> = all.map(str::to_owned).collect();
+    assert_eq!(seen, all);
 }

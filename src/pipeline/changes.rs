@@ -12,7 +12,8 @@ use std::collections::HashSet;
 use std::future::Future;
 use std::time::Duration;
 
-use super::{Asked, Run, report};
+use super::planned::plan_of;
+use super::{Asked, Plan, Run, report};
 use crate::error::{Error, Kind, Result};
 use crate::lake::capture::Origin;
 use crate::lake::layout::{Place, STATES, is_state};
@@ -25,6 +26,7 @@ use crate::source::sqlserver::faults::{self, Moment};
 use crate::source::sqlserver::instances::{Tracked, tracked};
 use crate::source::sqlserver::{CommitTime, Database, Server, SqlServer};
 use crate::telemetry::Measured;
+use crate::trigger::Request;
 
 /// How often a question is put to the server before a passing fault of it ends the table.
 const ATTEMPTS: u32 = 4;
@@ -45,24 +47,17 @@ struct Shared<'a> {
     fence_time: Option<CommitTime>,
 }
 
-/// Brings the tables to the end of the log that the capture job has read.
+/// Brings the tables to the end of the log that the capture job has read, or to the place in it that was planned.
 pub(super) async fn run(asked: &Asked<'_>, sqlserver: &SqlServer) -> Result<Report> {
     let run = asked.run(Position::Lsn(Lsn::ZERO))?;
-    let server = &*sqlserver.server;
-    let database = ask(&run, || server.database()).await?;
-    if !database.cdc_enabled {
-        return Err(faults::cdc_disabled(&database));
-    }
-    let fence = ask(&run, || server.max_lsn()).await?;
-    let instances = ask(&run, || server.instances()).await?;
-    let tables = tracked(&sqlserver.feed, instances);
+    let (database, fence, tables) = survey(&run, sqlserver).await?;
     let selected = asked.request.select_by(&tables, Tracked::full_name)?;
     let Some(fence) = fence else {
         let reports = selected.into_iter().map(not_begun).collect();
         return Ok(report(asked.request, asked.source, None, reports, asked.started));
     };
-    let fence_time = commit_time(&run, server, fence).await?;
-    let shared = Shared { run: &run, sqlserver, database, fence, fence_time };
+    let fence = planned_fence(asked.request, fence)?;
+    let shared = Shared::new(&run, sqlserver, database, fence).await?;
     let mut places = places(&tables, &shared.database.name, sqlserver.feed.schema_in_path);
     let mut reports = shared.lost_tables(&tables).await?;
     for table in selected {
@@ -74,11 +69,65 @@ pub(super) async fn run(asked: &Asked<'_>, sqlserver: &SqlServer) -> Result<Repo
     let capture_age_seconds = shared.capture_age();
     let at = run.runner(Duration::ZERO).now;
     Measured { database: &shared.database.name, capture_age_seconds, at }.emit(&reports);
-    shared.look_at_capture_job(&mut reports)?;
+    if asked.request.planned.is_none() {
+        shared.look_at_capture_job(&mut reports)?;
+    }
     let report = report(asked.request, asked.source, Some(Position::Lsn(fence)), reports, asked.started);
     let report = Report { capture_age_seconds, ..report };
     run.keep(&report).await;
     Ok(report)
+}
+
+/// Says which tables there are, and the one place in the log that all of them are to be brought to.
+pub(super) async fn plan(asked: &Asked<'_>, sqlserver: &SqlServer) -> Result<Plan> {
+    let run = asked.run(Position::Lsn(Lsn::ZERO))?;
+    let (database, fence, tables) = survey(&run, sqlserver).await?;
+    let selected = asked.request.select_by(&tables, Tracked::full_name)?;
+    let Some(fence) = fence else {
+        let reports = selected.into_iter().map(not_begun).collect();
+        return Ok(plan_of(report(asked.request, asked.source, None, reports, asked.started), Vec::new()));
+    };
+    let names = selected.into_iter().map(Tracked::full_name).collect();
+    let shared = Shared::new(&run, sqlserver, database, fence).await?;
+    let lost = shared.lost_tables(&tables).await?;
+    let done = report(asked.request, asked.source, Some(Position::Lsn(fence)), lost, asked.started);
+    Ok(plan_of(Report { capture_age_seconds: shared.capture_age(), ..done }, names))
+}
+
+/// A capture job that stands still fails a run that has found nothing else to say; else it is a warning.
+pub(super) fn tell_idle(idle: Error, reports: &mut [TableReport]) -> Result<()> {
+    if Report::status_of(reports) == RunStatus::Unchanged {
+        return Err(idle);
+    }
+    for report in reports {
+        report.warnings.push(idle.chain());
+    }
+    Ok(())
+}
+
+/// What there is to read: the database, the end of what was captured, and its tables.
+async fn survey(run: &Run<'_>, sqlserver: &SqlServer) -> Result<(Database, Option<Lsn>, Vec<Tracked>)> {
+    let server = &*sqlserver.server;
+    let database = ask(run, || server.database()).await?;
+    if !database.cdc_enabled {
+        return Err(faults::cdc_disabled(&database));
+    }
+    let fence = ask(run, || server.max_lsn()).await?;
+    let instances = ask(run, || server.instances()).await?;
+    Ok((database, fence, tracked(&sqlserver.feed, instances)))
+}
+
+/// The end of what the run reads, which a plan may have fixed.
+fn planned_fence(request: &Request, newest: Lsn) -> Result<Lsn> {
+    match request.planned.as_ref() {
+        None => Ok(newest),
+        Some(Position::Lsn(planned)) if *planned <= newest => Ok(*planned),
+        Some(Position::Lsn(planned)) => Err(faults::behind_plan(*planned, newest)),
+        Some(other) => {
+            Err(Error::config("InvalidEvent", format!("`position` is {other}, not a place in the database's log"))
+                .hint("give the position that the plan answered"))
+        }
+    }
 }
 
 fn not_begun(table: &Tracked) -> TableReport {
@@ -113,6 +162,13 @@ async fn wait(error: &Error, pause: &mut Duration) {
     tracing::warn!(error = %error.chain(), "the server did not answer; asking again");
     tokio::time::sleep(*pause).await;
     *pause *= 2;
+}
+
+impl<'a> Shared<'a> {
+    async fn new(run: &'a Run<'a>, sqlserver: &'a SqlServer, database: Database, fence: Lsn) -> Result<Self> {
+        let fence_time = commit_time(run, &*sqlserver.server, fence).await?;
+        Ok(Self { run, sqlserver, database, fence, fence_time })
+    }
 }
 
 impl Shared<'_> {
@@ -176,19 +232,11 @@ impl Shared<'_> {
         Ok(Some(report))
     }
 
-    /// A capture job that stands still fails a run that has found nothing else to say; else it is a warning.
     fn look_at_capture_job(&self, reports: &mut [TableReport]) -> Result<()> {
         let age = self.fence_time.and_then(|time| (self.database.now - time.utc).to_std().ok());
-        let Some(age) = age.filter(|age| self.sqlserver.feed.idle_after.is_some_and(|limit| *age > limit)) else {
-            return Ok(());
-        };
-        let idle = faults::idle(Moment::known(self.fence, self.fence_time), age);
-        if Report::status_of(reports) == RunStatus::Unchanged {
-            return Err(idle);
+        match age.filter(|age| self.sqlserver.feed.idle_after.is_some_and(|limit| *age > limit)) {
+            Some(age) => tell_idle(faults::idle(Moment::known(self.fence, self.fence_time), age), reports),
+            None => Ok(()),
         }
-        for report in reports {
-            report.warnings.push(idle.chain());
-        }
-        Ok(())
     }
 }

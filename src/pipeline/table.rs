@@ -210,7 +210,7 @@ fn completed(key: &str, footer: &Footer) -> String {
     )
 }
 
-fn unchanged(spec: &TableSpec, state: &StateVersion) -> TableReport {
+pub(super) fn unchanged(spec: &TableSpec, state: &StateVersion) -> TableReport {
     let head = state.state.head.as_ref();
     let (rows, row_set_hash) = (head.map_or(0, |head| head.rows), head.map(|head| head.row_set_hash.clone()));
     TableReport { rows, row_set_hash, ..TableReport::new(spec.name.as_str(), TableStatus::Unchanged) }
@@ -255,7 +255,7 @@ impl Run<'_> {
     }
 
     /// Whether the table is at the run's position and nothing is pending.
-    fn is_current(&self, state: &StateVersion) -> bool {
+    pub(super) fn is_current(&self, state: &StateVersion) -> bool {
         !self.request.force && state.state.pending.is_none() && state.position() == Some(&self.position)
     }
 

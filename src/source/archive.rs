@@ -3,6 +3,9 @@
 //! Members are read straight from the zip, as a stream. Everything that the archive says of itself is checked against what
 //! comes out: sizes, CRCs, and limits on how much may come out at all. Member names are never used as paths.
 
+pub(crate) mod parts;
+
+use std::borrow::Cow;
 use std::fs::{self, File};
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -130,48 +133,22 @@ impl Archive {
         Ok(Position::Mark(format!("xxh3:{:032x}", digest.digest128())))
     }
 
-    fn find(&self, table: &TableName) -> Result<(&Member, Format)> {
-        let exact = |base: &str, ending: &str| base.strip_suffix(ending) == Some(table.as_str());
-        let folded =
-            |base: &str, ending: &str| base.to_lowercase() == format!("{}{ending}", table.as_str().to_lowercase());
-        let matching = |same: &dyn Fn(&str, &str) -> bool| -> Vec<(&Member, Format)> {
-            let format = |member: &Member| {
-                FORMATS.iter().find(|(ending, _)| same(base_name(&member.name), ending)).map(|(_, format)| *format)
-            };
-            self.members.iter().filter_map(|member| Some((member, format(member)?))).collect()
+    /// Whether all of a table's file can be read and is what the archive says, as far as bytes that were damaged on their
+    /// way can be at fault.
+    pub(crate) fn is_intact(&self, table: &TableName) -> bool {
+        let read = || {
+            let (member, _) = self.find(table)?;
+            let mut bytes = self.read(member)?;
+            io::copy(&mut bytes, &mut io::sink()).map_err(|error| {
+                error.downcast::<Error>().unwrap_or_else(|error| Error::data("UnreadableFile", "").caused_by(error))
+            })
         };
-        let mut found = matching(&exact);
-        if found.is_empty() {
-            found = matching(&folded);
-        }
-        let depth = |name: &str| name.matches(['/', '\\']).count();
-        found.sort_by_key(|(member, _)| depth(&member.name));
-        match found.as_slice() {
-            [] => Err(self.missing(table)),
-            [one] => Ok(*one),
-            [first, second, ..] if depth(&first.0.name) < depth(&second.0.name) => Ok(*first),
-            [first, second, ..] => Err(Error::data(
-                "AmbiguousTable",
-                format!("table `{table}` could be `{}` or `{}`", first.0.name, second.0.name),
-            )
-            .hint("remove or rename one of the two files at the source")),
-        }
+        read().err().is_none_or(|error| error.code() != "DamagedMember")
     }
 
-    fn missing(&self, table: &TableName) -> Error {
-        let error =
-            Error::data("TableMissing", format!("the snapshot has no file `{table}.csv` (nor .csv.gz, nor .parquet)"));
-        let bases = self.members.iter().map(|member| base_name(&member.name));
-        let near = crate::near::near(&format!("{table}.csv"), bases);
-        let nested = self.members.iter().find(|member| member.name.to_lowercase().ends_with(".zip"));
-        match (near, nested) {
-            (Some(near), _) => error.hint(format!(
-                "did you mean `{near}`? A table's `name` is its file's, without `.csv`; nothing was deleted"
-            )),
-            (None, Some(nested)) => error
-                .hint(format!("archives inside the archive are not opened: unpack `{}` at the source", nested.name)),
-            (None, None) => error.hint("check the table's `name` and the dataset; nothing was deleted"),
-        }
+    fn find(&self, table: &TableName) -> Result<(&Member, Format)> {
+        let names: Vec<&str> = self.members.iter().map(|member| member.name.as_str()).collect();
+        find(&names, table).map(|(index, format)| (&self.members[index], format))
     }
 
     fn read(&self, member: &Member) -> Result<Box<dyn Read + Send>> {
@@ -226,6 +203,49 @@ impl Archive {
         };
         copy(self.read(member)?).map_err(|error| error.downcast::<Error>().unwrap_or_else(failed))?;
         Ok(path)
+    }
+}
+
+/// Which of the files called `names` is that of a table, and its format.
+fn find(names: &[&str], table: &TableName) -> Result<(usize, Format)> {
+    let exact = |base: &str, ending: &str| base.strip_suffix(ending) == Some(table.as_str());
+    let folded = |base: &str, ending: &str| base.to_lowercase() == format!("{}{ending}", table.as_str().to_lowercase());
+    let matching = |same: &dyn Fn(&str, &str) -> bool| -> Vec<(usize, Format)> {
+        let format =
+            |name: &str| FORMATS.iter().find(|(ending, _)| same(base_name(name), ending)).map(|(_, format)| *format);
+        names.iter().enumerate().filter_map(|(index, name)| Some((index, format(name)?))).collect()
+    };
+    let mut found = matching(&exact);
+    if found.is_empty() {
+        found = matching(&folded);
+    }
+    let depth = |index: usize| names[index].matches(['/', '\\']).count();
+    found.sort_by_key(|(index, _)| depth(*index));
+    match found.as_slice() {
+        [] => Err(missing(names, table)),
+        [one] => Ok(*one),
+        [first, second, ..] if depth(first.0) < depth(second.0) => Ok(*first),
+        [first, second, ..] => Err(Error::data(
+            "AmbiguousTable",
+            format!("table `{table}` could be `{}` or `{}`", names[first.0], names[second.0]),
+        )
+        .hint("remove or rename one of the two files at the source")),
+    }
+}
+
+fn missing(names: &[&str], table: &TableName) -> Error {
+    let error =
+        Error::data("TableMissing", format!("the snapshot has no file `{table}.csv` (nor .csv.gz, nor .parquet)"));
+    let near = crate::near::near(&format!("{table}.csv"), names.iter().map(|name| base_name(name)));
+    let nested = names.iter().find(|name| name.to_lowercase().ends_with(".zip"));
+    match (near, nested) {
+        (Some(near), _) => error.hint(format!(
+            "did you mean `{near}`? A table's `name` is its file's, without `.csv`; nothing was deleted"
+        )),
+        (None, Some(nested)) => {
+            error.hint(format!("archives inside the archive are not opened: unpack `{nested}` at the source"))
+        }
+        (None, None) => error.hint("check the table's `name` and the dataset; nothing was deleted"),
     }
 }
 
@@ -293,10 +313,7 @@ fn zip_members(path: &Path) -> Result<Vec<Member>> {
 
 fn zipped<R: Read>(member: &zip::read::ZipFile<'_, R>, doubtful: &dyn Fn(&str) -> Error) -> Result<Member> {
     let start = member.data_start().ok_or_else(|| doubtful("holds a member without data"))?;
-    let name = match member.name() {
-        Ok(name) => name.into_owned(),
-        Err(_) => String::from_utf8_lossy(member.name_raw()).into_owned(),
-    };
+    let name = listed_name(member.name().ok(), member.name_raw());
     let place = Place::Zipped {
         start,
         compressed: member.compressed_size(),
@@ -306,6 +323,11 @@ fn zipped<R: Read>(member: &zip::read::ZipFile<'_, R>, doubtful: &dyn Fn(&str) -
         encrypted: member.encrypted(),
     };
     Ok(Member { name, place })
+}
+
+/// The name of a member, whose bytes need not be text.
+fn listed_name(name: Option<Cow<'_, str>>, raw: &[u8]) -> String {
+    name.unwrap_or_else(|| String::from_utf8_lossy(raw)).into_owned()
 }
 
 fn file_digest(path: &Path) -> Result<u128> {

@@ -11,11 +11,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use self::archive::Archive;
-use self::kaggle::{Dataset, Kaggle};
+use self::kaggle::{Dataset, Kaggle, Wanted};
 use self::sqlserver::{Lsn, SqlServer};
 pub use crate::config::Limits;
 use crate::error::{Error, Result};
 use crate::position::Position;
+use crate::table::TableName;
 use crate::trigger::Deadline;
 use crate::workspace::Workspace;
 
@@ -81,6 +82,24 @@ impl Source {
             }
             Self::Local { position, .. } => Ok(position.clone()),
             Self::SqlServer(sqlserver) => Ok(Position::Lsn(sqlserver.server.max_lsn().await?.unwrap_or(Lsn::ZERO))),
+        }
+    }
+
+    /// So much of the snapshot at `position` as `table` takes; all of it where the source has no smaller part.
+    pub async fn snapshot_of(
+        &self,
+        table: &TableName,
+        position: &Position,
+        workspace: &Workspace,
+        deadline: Deadline,
+        progress: DownloadProgress<'_>,
+    ) -> Result<Archive> {
+        match (self, position) {
+            (Self::Kaggle { client, dataset, limits }, Position::Version(version)) => {
+                let wanted = Wanted { dataset, version: *version, table, into: workspace.path(), limits: *limits };
+                client.member(&wanted, deadline, progress).await
+            }
+            _ => self.snapshot(position, workspace, deadline, progress).await,
         }
     }
 

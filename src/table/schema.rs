@@ -4,6 +4,7 @@
 //! the schema, and one that comes back finds its place again. New columns go to the end.
 
 use std::fmt;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use arrow::datatypes::{Field, Schema, SchemaRef};
@@ -121,6 +122,37 @@ impl Serialize for SchemaChange {
     }
 }
 
+/// The inverse of [`fmt::Display`].
+impl FromStr for SchemaChange {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let unknown = || format!("`{text}` is not a change of a schema");
+        let column_type = |text: &str| text.parse::<ColumnType>();
+        if text == "columns reordered" {
+            return Ok(Self::Reordered);
+        }
+        if let Some(rest) = text.strip_prefix("removed `") {
+            return Ok(Self::Removed { column: rest.strip_suffix('`').ok_or_else(unknown)?.to_owned() });
+        }
+        if let Some(rest) = text.strip_prefix("added `") {
+            let (column, added) =
+                rest.strip_suffix(')').and_then(|rest| rest.rsplit_once("` (")).ok_or_else(unknown)?;
+            return Ok(Self::Added { column: column.to_owned(), column_type: column_type(added)? });
+        }
+        let rest = text.strip_prefix("widened `").ok_or_else(unknown)?;
+        let (column, types) = rest.rsplit_once("` from ").ok_or_else(unknown)?;
+        let (from, to) = types.split_once(" to ").ok_or_else(unknown)?;
+        Ok(Self::Widened { column: column.to_owned(), from: column_type(from)?, to: column_type(to)? })
+    }
+}
+
+impl<'de> Deserialize<'de> for SchemaChange {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
 impl Serialize for ColumnType {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
@@ -156,6 +188,24 @@ mod tests {
             ["added `d` (int64)", "removed `c`", "widened `b` from int64 to double", "columns reordered"]
         );
         assert!(before.changes_since(&before).is_empty());
+    }
+
+    #[test]
+    fn a_change_survives_its_text() {
+        let decimal = ColumnType::Decimal { precision: 10, scale: 2 };
+        for column in ["a", "` (x) from ` to `", ""].map(str::to_owned) {
+            for change in [
+                SchemaChange::Added { column: column.clone(), column_type: decimal },
+                SchemaChange::Removed { column: column.clone() },
+                SchemaChange::Widened { column: column.clone(), from: decimal, to: ColumnType::TimestampUtc },
+                SchemaChange::Reordered,
+            ] {
+                assert_eq!(change.to_string().parse(), Ok(change));
+            }
+        }
+        for text in ["", "added `a`", "added `a` (x)", "removed a", "widened `a` to int64"] {
+            assert!(text.parse::<SchemaChange>().is_err(), "{text}");
+        }
     }
 
     #[test]

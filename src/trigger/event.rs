@@ -42,7 +42,7 @@ impl Request {
     }
 }
 
-const HINT: &str = "the folder events/ holds an example of each kind of event";
+pub(super) const HINT: &str = "the folder events/ holds an example of each kind of event";
 
 fn scheduled(payload: Value) -> Result<EventBridgeEvent> {
     let event: EventBridgeEvent = serde_json::from_value(payload).map_err(|error| {

@@ -5,13 +5,16 @@
 
 mod deadline;
 mod event;
+mod step;
 
 use chrono::{DateTime, SubsecRound, Utc};
 
 pub use self::deadline::Deadline;
+pub use self::step::Step;
 use crate::config::{ConfigSource, Faults};
 use crate::error::{Error, Result};
 use crate::near::near;
+use crate::position::Position;
 use crate::table::{TableName, TableSpec};
 
 /// One run, as it was asked for.
@@ -26,6 +29,9 @@ pub struct Request {
     pub identity: String,
     /// The tables to do, by name; all of them when there is no list.
     pub tables: Option<Vec<String>>,
+    /// Where the tables are to be brought, for the part of a run that one table is: the plan has asked the source already, and
+    /// another part tells what became of all.
+    pub planned: Option<Position>,
     /// Whether the source is read also when its position has not changed.
     pub force: bool,
     /// Whether the run ends before it writes.
@@ -70,6 +76,7 @@ impl Request {
             now,
             identity: identity.into(),
             tables: None,
+            planned: None,
             force: false,
             dry_run: false,
             approve_deletes: Approval::None,
@@ -97,6 +104,12 @@ impl Request {
     /// `UnknownTable` (kind `Config`) naming every table asked for or approved that is not among `specs`.
     pub fn select<'t>(&self, specs: &'t [TableSpec]) -> Result<Vec<&'t TableSpec>> {
         self.select_by(specs, |spec| spec.name.to_string())
+    }
+
+    /// The one table that this part of a planned run is.
+    pub(crate) fn planned_table(&self) -> Option<&str> {
+        self.planned.as_ref()?;
+        self.tables.as_deref()?.first().map(String::as_str)
     }
 
     /// As [`Self::select`], of whatever has a name.

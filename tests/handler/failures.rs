@@ -17,7 +17,7 @@ fn failed(outcome: Result<Report, Failure>) -> (Report, Diagnostic) {
     let told = Diagnostic { error_type: failure.kind().name().to_owned(), error_message: failure.message() };
     match failure {
         Failure::Tables(report) => (*report, told),
-        Failure::Run(error) => panic!("the whole run failed: {error:?}"),
+        Failure::Run(error) | Failure::Table(error) => panic!("the whole run failed: {error:?}"),
     }
 }
 

@@ -7,6 +7,7 @@ mod races;
 mod report;
 mod runtime;
 mod secret;
+mod steps;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
@@ -15,7 +16,7 @@ use aws_sdk_s3::Client as S3;
 use aws_sdk_secretsmanager::Client as SecretsManager;
 use cdc_to_s3::clients::Clients;
 use cdc_to_s3::config::Environment;
-use cdc_to_s3::handler::{Failure, Handler};
+use cdc_to_s3::handler::{Answer, Failure, Handler};
 use cdc_to_s3::lake::store::{S3ClientOptions, s3_client};
 use cdc_to_s3::report::{Report, TableReport};
 use lambda_runtime::{Context, LambdaEvent};
@@ -113,12 +114,24 @@ impl Rig {
     }
 
     async fn invoke_within(&self, time: Duration, payload: Value) -> Result<Report, Failure> {
+        self.answer(time, payload).await.map(|answer| match answer {
+            Answer::Report(report) => report,
+            Answer::Plan(plan) => panic!("a plan in place of a report: {plan:?}"),
+        })
+    }
+
+    async fn answer(&self, time: Duration, payload: Value) -> Result<Answer, Failure> {
+        let outcome = self.answer_beside(time, payload).await;
+        assert_eq!(std::fs::read_dir(self.temporary.path()).unwrap().count(), 0, "files were left in the work folder");
+        outcome
+    }
+
+    /// As [`Self::answer`], while others may be at work.
+    async fn answer_beside(&self, time: Duration, payload: Value) -> Result<Answer, Failure> {
         let mut context = Context::default();
         context.request_id = "c0ffee".to_owned();
         context.deadline = deadline_ms(time);
-        let outcome = Box::pin(self.handler.handle(LambdaEvent::new(payload, context))).await;
-        assert_eq!(std::fs::read_dir(self.temporary.path()).unwrap().count(), 0, "files were left in the work folder");
-        outcome
+        Box::pin(self.handler.handle(LambdaEvent::new(payload, context))).await
     }
 
     /// Key and tag of each object in the bucket.

@@ -5,6 +5,7 @@
 mod calls;
 mod downloads;
 mod faulty_downloads;
+mod parts;
 
 use std::path::Path;
 use std::sync::Arc;

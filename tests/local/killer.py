@@ -4,12 +4,15 @@ of passing its answer back."""
 from __future__ import annotations
 
 import http.client
+import os
+import signal
 import subprocess
 import tempfile
 import threading
 import urllib.parse
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Iterator
 
 HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding"}
@@ -49,9 +52,23 @@ def run_into(cut: PowerCut, command: list[str], environment: dict[str, str]) -> 
             return victim.wait()
 
 
+def owner_of_port(port: int) -> int:
+    """The process whose end of a TCP connection on loopback has this port (Linux)."""
+    lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    inode = next(line[9] for line in lines if int(line[1].rpartition(":")[2], 16) == port)
+    for descriptor in Path("/proc").glob("[0-9]*/fd/*"):
+        try:
+            if os.readlink(descriptor) == f"socket:[{inode}]":
+                return int(descriptor.parts[2])
+        except OSError:
+            continue  # It ended meanwhile, or belongs to somebody else.
+    raise ProcessLookupError(f"nobody has port {port}")
+
+
 @contextmanager
-def proxy(upstream: str, cut: PowerCut) -> Iterator[str]:
-    """A proxy on loopback in front of `upstream`; its address."""
+def proxy(upstream: str, cut: PowerCut, kill_client: bool = False) -> Iterator[str]:
+    """A proxy on loopback in front of `upstream`; its address. With `kill_client` the cut kills whichever process of this
+    machine sent the request."""
     place = urllib.parse.urlsplit(upstream).netloc
 
     class Handler(BaseHTTPRequestHandler):
@@ -78,6 +95,8 @@ def proxy(upstream: str, cut: PowerCut) -> Iterator[str]:
             self.wfile.write(content)
 
         def die(self) -> None:
+            if kill_client:
+                os.kill(owner_of_port(self.client_address[1]), signal.SIGKILL)
             cut.strike()
             self.close_connection = True
 

@@ -34,7 +34,7 @@ SHOP = ROOT / "examples" / "shop"
 REGION = "us-east-1"
 KAGGLE_USER, KAGGLE_KEY = "demo", "not-a-real-key"
 DATABASE_USER, DATABASE_PASSWORD = "reader", "not-a-real-password"
-DEPLOY_TIMEOUT_S, QUEUE_TIMEOUT_S = 120, 60
+DEPLOY_TIMEOUT_S, QUEUE_TIMEOUT_S, EXECUTION_TIMEOUT_S = 120, 60, 240
 
 
 @dataclass(frozen=True)
@@ -125,6 +125,17 @@ class Invocation:
     elapsed_s: float
 
 
+@dataclass(frozen=True)
+class Execution:
+    """What an execution of the state machine came to: a report, or an error; and what its map counted."""
+
+    status: str
+    output: dict[str, Any]
+    error: str
+    cause: str
+    items: list[dict[str, int]]
+
+
 class Stack:
     """The deployed template."""
 
@@ -157,6 +168,20 @@ class Stack:
         """Runs the function as a schedule does: nobody waits for the answer."""
         payload = json.dumps(event).encode()
         self.aws.client("lambda").invoke(FunctionName=self.function, Payload=payload, InvocationType="Event")
+
+    def execute(self, event: dict[str, Any]) -> Execution:
+        """Runs the state machine to its end, as its schedule does."""
+        machine, states = self.outputs["StateMachineArn"], self.aws.client("stepfunctions")
+        started = states.start_execution(stateMachineArn=machine, input=json.dumps(event))["executionArn"]
+        deadline = time.monotonic() + EXECUTION_TIMEOUT_S
+        while (found := states.describe_execution(executionArn=started))["status"] == "RUNNING":
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"the execution did not end within {EXECUTION_TIMEOUT_S} s")
+            time.sleep(0.1)
+        runs = states.list_map_runs(executionArn=started)["mapRuns"]
+        counts = [states.describe_map_run(mapRunArn=run["mapRunArn"])["itemCounts"] for run in runs]
+        output = json.loads(found["output"]) if "output" in found else {}
+        return Execution(found["status"], output, found.get("error", ""), found.get("cause", ""), counts)
 
     def failed_run(self) -> dict[str, Any]:
         """Waits for a record in the queue of failed runs, and takes it."""
@@ -250,7 +275,7 @@ def scheduled_event(time_text: str) -> dict[str, Any]:
 def emulation() -> Iterator[Emulation]:
     """AWS as MiniStack plays it, with IAM enforced."""
     script = ROOT / "tests" / "support" / "emulator.py"
-    settings = {"AUTH": "true", "LAMBDA_ASYNC_RETRY_BASE_SECONDS": "0.1"}
+    settings = {"AUTH": "true", "LAMBDA_ASYNC_RETRY_BASE_SECONDS": "0.1", "SFN_WAIT_SCALE": "0.01"}
     with tempfile.TemporaryDirectory(prefix="cdc-to-s3-", ignore_cleanup_errors=True) as scratch:
         environment = {**bare_environment(), **settings, "TMPDIR": scratch}
         with server([sys.executable, str(script), "serve"], environment) as endpoint:

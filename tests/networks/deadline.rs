@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use cdc_to_s3::Kind;
 use cdc_to_s3::clients::{Clients, Timing};
 use cdc_to_s3::config::Environment;
-use cdc_to_s3::handler::{Failure, Handler};
+use cdc_to_s3::handler::{Answer, Failure, Handler};
 use cdc_to_s3::lake::store::{S3ClientOptions, s3_client};
 use cdc_to_s3::report::Report;
 use cdc_to_s3::table::TableName;
@@ -65,7 +65,10 @@ impl Function {
         context.request_id = "c0ffee".to_owned();
         context.deadline = deadline_ms(time);
         let event = LambdaEvent::new(json!({"run_at": "2026-11-20T09:00:00Z"}), context);
-        let outcome = Box::pin(self.handler.handle(event)).await;
+        let outcome = Box::pin(self.handler.handle(event)).await.map(|answer| match answer {
+            Answer::Report(report) => report,
+            Answer::Plan(plan) => panic!("a plan in place of a report: {plan:?}"),
+        });
         assert_eq!(std::fs::read_dir(self.temporary.path()).unwrap().count(), 0, "files were left in the work folder");
         outcome
     }

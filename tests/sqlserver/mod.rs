@@ -9,6 +9,7 @@ mod output;
 mod readers;
 mod rules;
 mod start;
+mod steps;
 mod verify;
 
 use std::collections::BTreeMap;

@@ -7,33 +7,21 @@
 //! | 200 | the whole object: begin again with it, whatever was asked for |
 //! | 206 | append, if it carries exactly the missing bytes of the same object; else discard and try again |
 //! | 416 | discard and fetch the whole |
-//! | 400, 401, 403 | the link has expired: ask the API for a new one, keep the bytes |
-//! | 404 | the archive is not there yet, or no longer |
-//! | 408, 429, 5xx, a cut or silent body | wait, then go on where it stopped |
+//! | a cut or silent body | wait, then go on where it stopped |
+//! | anything else | see [`super::object`]; the bytes are kept |
 
 use std::path::Path;
 
-use reqwest::header::{ACCEPT_ENCODING, IF_RANGE, LOCATION, RANGE};
 use reqwest::{Response, StatusCode};
-use url::Url;
 
-use super::answer::xml_code;
-use super::api::{Api, is_redirect, network, passing_status, read_body};
+use super::api::{Api, network};
+use super::object::{Object, STORE};
 use super::partial::{Head, Misfit, Partial};
 use super::retry::{Failed, Retries};
-use super::{Archive, Progress, fault, headers};
+use super::{Archive, Progress, fault};
 use crate::config::Dataset;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::trigger::Deadline;
-
-/// The object store's name in messages.
-const STORE: &str = "Kaggle's storage";
-
-/// Redirects from one link; there is normally none.
-const MOST_HOPS: usize = 5;
-
-/// More than any error of an object store.
-const LONGEST_ERROR: usize = 64 << 10;
 
 /// Fetches and checks the archive of one version; see [`super::Kaggle::download`].
 pub(super) async fn fetch(
@@ -46,11 +34,12 @@ pub(super) async fn fetch(
 ) -> Result<Archive> {
     let partial = Partial::create(into, dataset, version).await?;
     let mut retries = Retries::new(api.settings(), deadline, format!("{dataset} {version}"));
-    let mut download = Download { api, dataset, version, into, deadline, progress, partial, link: None };
+    let object = Object::new(api, dataset, version, deadline);
+    let mut download = Download { object, into, progress, partial };
     loop {
         let Err(failed) = download.attempt().await else { return download.partial.keep().await };
         match &failed {
-            Failed::Expired(_) => download.link = None,
+            Failed::Expired(_) => download.object.renew(),
             Failed::Corrupt(_) => download.partial.discard().await?,
             Failed::Fatal(_) | Failed::Passing { .. } => {}
         }
@@ -59,21 +48,18 @@ pub(super) async fn fetch(
 }
 
 struct Download<'a> {
-    api: &'a Api,
-    dataset: &'a Dataset,
-    version: u64,
+    object: Object<'a>,
     into: &'a Path,
-    deadline: Deadline,
     progress: Progress<'a>,
     partial: Partial,
-    link: Option<Url>,
 }
 
 impl Download<'_> {
     /// One try: from what is there to the complete and checked bytes.
     async fn attempt(&mut self) -> Result<(), Failed> {
-        let link = self.link().await?;
-        let response = self.follow(link).await?;
+        let resume = self.partial.resume_point().map(|(first, tag)| (format!("bytes={first}-"), tag));
+        let (range, tag) = resume.as_ref().map_or((None, None), |(range, tag)| (Some(range.as_str()), Some(*tag)));
+        let response = self.object.get(range, tag).await?;
         match response.status() {
             StatusCode::OK => self.restart(&response).await?,
             StatusCode::PARTIAL_CONTENT => self.resume(&response).await?,
@@ -83,43 +69,10 @@ impl Download<'_> {
         self.check()
     }
 
-    /// The signed link in use; a new one from the API when there is none.
-    async fn link(&mut self) -> Result<Url> {
-        if let Some(link) = &self.link {
-            return Ok(link.clone());
-        }
-        let Some(link) = self.api.link(self.dataset, self.version, self.deadline).await? else {
-            return Err(self.missing().await);
-        };
-        self.link = Some(link.clone());
-        Ok(link)
-    }
-
-    async fn follow(&self, mut url: Url) -> Result<Response, Failed> {
-        for _ in 0..MOST_HOPS {
-            let response = self.get(&url).await?;
-            if !is_redirect(response.status()) {
-                return Ok(response);
-            }
-            let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok());
-            url = self.api.redirected(&url, location.unwrap_or_default())?;
-        }
-        Err(fault::answer(STORE, "redirects without end").into())
-    }
-
-    /// No content coding, so that lengths and hashes speak of the bytes received.
-    async fn get(&self, url: &Url) -> Result<Response, Failed> {
-        let mut request = self.api.get(url).await?.header(ACCEPT_ENCODING, "identity");
-        if let Some((first, etag)) = self.partial.resume_point() {
-            request = request.header(RANGE, format!("bytes={first}-")).header(IF_RANGE, etag);
-        }
-        request.send().await.map_err(|error| network(STORE, error))
-    }
-
     async fn restart(&mut self, response: &Response) -> Result<()> {
         self.partial.restart(Head::new(response.headers())).await?;
         if let Some(needed) = self.partial.total() {
-            ensure_space(self.into, needed.saturating_add(self.api.settings().disk_margin))?;
+            ensure_space(self.into, needed.saturating_add(self.object.api.settings().disk_margin))?;
         }
         Ok(())
     }
@@ -149,49 +102,25 @@ impl Download<'_> {
             return Err(self.damaged(&damage));
         }
         if !self.partial.is_checkable() {
-            let (dataset, version) = (self.dataset, self.version);
+            let (dataset, version) = (self.object.dataset, self.object.version);
             tracing::warn!(%dataset, version, "the store offered no hash: only the zip's own checks remain");
         }
         Ok(())
     }
 
-    /// What a response without archive bytes means. Its body goes into no file.
+    /// What a response without archive bytes means.
     async fn refused(&mut self, response: Response) -> Failed {
         let status = response.status();
-        let at_least = headers::retry_after(response.headers()).unwrap_or_default();
-        if status == StatusCode::NOT_FOUND {
-            return self.missing().await.into();
+        if status != StatusCode::RANGE_NOT_SATISFIABLE {
+            return self.object.refused(response).await;
         }
-        if status == StatusCode::RANGE_NOT_SATISFIABLE {
-            return self.partial.discard().await.map_or_else(Failed::Fatal, |()| {
-                Failed::passing(fault::unavailable_status(STORE, status, " to the rest of the archive"))
-            });
-        }
-        let body = read_body(response, STORE, LONGEST_ERROR).await.unwrap_or_default();
-        let words = xml_code(&body).map(|code| format!(": {code}")).unwrap_or_default();
-        match status {
-            StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
-                Failed::Expired(fault::unavailable_status(STORE, status, &words))
-            }
-            _ => passing_status(STORE, status, &words, at_least),
-        }
-    }
-
-    /// Tells "not yet" from "no longer" by asking which version is current.
-    async fn missing(&self) -> Error {
-        let current = match self.api.dataset(self.dataset, self.deadline).await {
-            Ok(info) => info.current(self.dataset),
-            Err(error) => Err(error),
-        };
-        match current {
-            Ok(current) if current > self.version => fault::version_gone(self.dataset, self.version, current),
-            Ok(_) => fault::version_not_ready(self.dataset, self.version, "404"),
-            Err(error) => error,
-        }
+        self.partial.discard().await.map_or_else(Failed::Fatal, |()| {
+            Failed::passing(fault::unavailable_status(STORE, status, " to the rest of the archive"))
+        })
     }
 
     fn unfit(&self, misfit: Misfit) -> Failed {
-        let (dataset, version) = (self.dataset, self.version);
+        let (dataset, version) = (self.object.dataset, self.object.version);
         match misfit {
             Misfit::TooLong => self.damaged("more bytes than announced"),
             Misfit::NoZip => {
@@ -202,11 +131,11 @@ impl Download<'_> {
     }
 
     fn damaged(&self, damage: &str) -> Failed {
-        Failed::Corrupt(fault::corrupt(self.dataset, self.version, damage))
+        Failed::Corrupt(fault::corrupt(self.object.dataset, self.object.version, damage))
     }
 }
 
-fn ensure_space(folder: &Path, needed: u64) -> Result<()> {
+pub(super) fn ensure_space(folder: &Path, needed: u64) -> Result<()> {
     let disk = rustix::fs::statvfs(folder).map_err(|error| fault::disk(folder, error.into()))?;
     let free = disk.f_bavail.saturating_mul(disk.f_frsize);
     if free < needed { Err(fault::disk_full(folder, needed, free)) } else { Ok(()) }

@@ -15,7 +15,10 @@ mod api;
 mod download;
 mod fault;
 mod headers;
+mod member;
+mod object;
 mod partial;
+mod ranges;
 mod retry;
 mod verify;
 
@@ -27,9 +30,12 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use self::api::Api;
+use super::archive;
 pub use crate::config::Dataset;
+use crate::config::Limits;
 use crate::error::Result;
 use crate::secrets::CredentialCache;
+use crate::table::TableName;
 use crate::trigger::Deadline;
 
 /// Called with the bytes of the archive there so far (which falls back to fewer when a download starts over) and the
@@ -102,6 +108,21 @@ pub struct Archive {
     pub etag: Option<String>,
 }
 
+/// One table of one version, and where its bytes are to be put.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted<'a> {
+    /// The dataset.
+    pub dataset: &'a Dataset,
+    /// The number of its version.
+    pub version: u64,
+    /// The table.
+    pub table: &'a TableName,
+    /// The folder for what is fetched.
+    pub into: &'a Path,
+    /// What a member may unpack to.
+    pub limits: Limits,
+}
+
 /// The client. Made once per container: it keeps its connections and its credentials.
 pub struct Kaggle {
     api: Api,
@@ -154,6 +175,24 @@ impl Kaggle {
         progress: Progress<'_>,
     ) -> Result<Archive> {
         retry::within(deadline, download::fetch(&self.api, dataset, version, into, deadline, progress)).await
+    }
+
+    /// Fetches so much of an archive as reading one table takes; all of it where the store sends no parts, or where something
+    /// about the archive is out of the ordinary.
+    ///
+    /// # Errors
+    /// Those of [`Self::download`], and `TableMissing` and `AmbiguousTable` (kind `Data`).
+    pub async fn member(
+        &self,
+        wanted: &Wanted<'_>,
+        deadline: Deadline,
+        progress: Progress<'_>,
+    ) -> Result<archive::Archive> {
+        if let Some(archive) = retry::within(deadline, member::fetch(&self.api, wanted, deadline, progress)).await? {
+            return Ok(archive);
+        }
+        let download = self.download(wanted.dataset, wanted.version, wanted.into, deadline, progress).await?;
+        archive::Archive::open(&download.path, wanted.limits)
     }
 }
 

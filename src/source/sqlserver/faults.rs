@@ -141,6 +141,14 @@ pub(crate) fn other_database(table: &str, state: &str, was: &str, now: &str) -> 
     )
 }
 
+pub(crate) fn behind_plan(planned: Lsn, newest: Lsn) -> Error {
+    Error::transient(
+        "BehindPlan",
+        format!("the database has captured changes up to {newest} only, and the run was planned up to {planned}"),
+    )
+    .hint("another replica may have answered, which catches up; after a restore, start a new run")
+}
+
 pub(crate) fn idle(fence: Moment, age: Duration) -> Error {
     Error::data(
         "CaptureIdle",

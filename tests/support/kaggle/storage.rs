@@ -85,11 +85,11 @@ fn version(path: &str) -> Option<u64> {
 fn object(archive: &Bytes, asked: &Asked, fault: &Fault) -> Response<Body> {
     let total = archive.len();
     let etag = fault.etag.clone().unwrap_or_else(|| format!("\"{}\"", hex(&Md5::digest(archive))));
-    let first = asked.header("range").and_then(|range| range.strip_prefix("bytes=")?.strip_suffix('-')?.parse().ok());
+    let range = asked.header("range").and_then(|range| wanted(range.strip_prefix("bytes=")?, total));
     let same = asked.header("if-range").is_none_or(|tag| tag == etag);
-    let mut response = match first {
-        Some(first) if same && !fault.ignore_range && first >= total => xml(416, "InvalidRange", fault),
-        Some(first) if same && !fault.ignore_range => part(archive, first, fault),
+    let mut response = match range {
+        Some((first, end)) if same && !fault.ignore_range && first >= end => xml(416, "InvalidRange", fault),
+        Some((first, end)) if same && !fault.ignore_range => part(archive, first, end, fault),
         _ => bytes(StatusCode::OK, archive.clone(), fault),
     };
     set(&mut response, ACCEPT_RANGES, "bytes");
@@ -102,9 +102,18 @@ fn object(archive: &Bytes, asked: &Asked, fault: &Fault) -> Response<Body> {
     response
 }
 
-fn part(archive: &Bytes, first: usize, fault: &Fault) -> Response<Body> {
-    let right = format!("bytes {first}-{}/{}", archive.len() - 1, archive.len());
-    let mut response = bytes(StatusCode::PARTIAL_CONTENT, archive.slice(first..), fault);
+/// The first byte and the end of `first-`, `first-last` or `-count`; nothing is between them where it cannot be satisfied.
+fn wanted(range: &str, total: usize) -> Option<(usize, usize)> {
+    match range.split_once('-')? {
+        ("", count) => Some((total.saturating_sub(count.parse().ok()?), total)),
+        (first, "") => Some((first.parse().ok()?, total)),
+        (first, last) => Some((first.parse().ok()?, last.parse::<usize>().ok()?.saturating_add(1).min(total))),
+    }
+}
+
+fn part(archive: &Bytes, first: usize, end: usize, fault: &Fault) -> Response<Body> {
+    let right = format!("bytes {first}-{}/{}", end - 1, archive.len());
+    let mut response = bytes(StatusCode::PARTIAL_CONTENT, archive.slice(first..end), fault);
     set(&mut response, CONTENT_RANGE, fault.content_range.as_ref().unwrap_or(&right));
     response
 }

@@ -1,0 +1,75 @@
+//! One table of an archive: the end of the archive, its directory, the table's member, and nothing else.
+
+use super::api::Api;
+use super::ranges::{Fetched, Remote, Tail};
+use super::{Progress, Wanted};
+use crate::error::{Error, Result};
+use crate::source::archive::Archive;
+use crate::source::archive::parts::{Next, Parts};
+use crate::trigger::Deadline;
+
+/// More parts than this, and the whole archive is the better way: its directory has more than a million members.
+const MOST_PARTS: usize = 64;
+
+/// How one attempt ended.
+enum Ended {
+    Ready(Archive),
+    /// The bytes that were fetched are of no use: the object was replaced, or they came damaged.
+    Again,
+    /// Parts will not do.
+    Whole,
+}
+
+/// The archive of that table alone; `None` where the whole archive has to be fetched. What was damaged or replaced is
+/// fetched again, as often as a damaged whole archive would be.
+pub(super) async fn fetch(
+    api: &Api,
+    wanted: &Wanted<'_>,
+    deadline: Deadline,
+    progress: Progress<'_>,
+) -> Result<Option<Archive>> {
+    let (dataset, version) = (wanted.dataset, wanted.version);
+    for _ in 0..=api.settings().refetches {
+        let Some((mut remote, tail)) = Remote::open(api, dataset, version, deadline).await? else { break };
+        match attempt(&mut remote, tail, wanted, progress).await? {
+            Ended::Ready(archive) => return Ok(Some(archive)),
+            Ended::Again => {
+                tracing::warn!(%dataset, version, "the archive was replaced or came damaged: reading it again");
+            }
+            Ended::Whole => break,
+        }
+    }
+    tracing::info!(%dataset, version, table = %wanted.table, "fetching the whole archive");
+    Ok(None)
+}
+
+async fn attempt(remote: &mut Remote<'_>, tail: Tail, wanted: &Wanted<'_>, progress: Progress<'_>) -> Result<Ended> {
+    let (dataset, version) = (wanted.dataset, wanted.version);
+    let name = format!("{}_{}_v{version}.parts.zip", dataset.owner(), dataset.slug());
+    let mut parts = Parts::create(wanted.into.join(name), remote.len())?;
+    parts.write(tail.first, &tail.bytes)?;
+    for _ in 0..MOST_PARTS {
+        let range = match parts.next(wanted.table, wanted.limits)? {
+            Next::Fetch(range) => range,
+            Next::Whole => return Ok(Ended::Whole),
+            Next::Ready(archive) => return intact(archive, wanted).await,
+        };
+        match remote.fetch(range, &mut parts, progress).await? {
+            Fetched::Done => {}
+            Fetched::Replaced => return Ok(Ended::Again),
+            Fetched::Unranged => return Ok(Ended::Whole),
+        }
+    }
+    Ok(Ended::Whole)
+}
+
+/// The store's hashes are of the whole archive, so it is the member's own checksum that tells whether its bytes are right.
+async fn intact(archive: Archive, wanted: &Wanted<'_>) -> Result<Ended> {
+    let (table, reader) = (wanted.table.clone(), archive.clone());
+    let intact = tokio::task::spawn_blocking(move || reader.is_intact(&table)).await.map_err(ended_in_panic)?;
+    Ok(if intact { Ended::Ready(archive) } else { Ended::Again })
+}
+
+fn ended_in_panic(error: tokio::task::JoinError) -> Error {
+    Error::internal("Panic", "checking the snapshot ended in a panic").caused_by(error)
+}

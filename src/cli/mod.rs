@@ -1,8 +1,12 @@
 //! The command line: arguments in, a command done, its exit code out. Data goes to stdout, everything else to stderr.
 
 mod bars;
+mod history;
+mod moment;
 mod print;
+mod restore;
 mod run;
+mod timeline;
 mod verify;
 
 use std::path::PathBuf;
@@ -37,6 +41,10 @@ enum Command {
     Run(run::RunArguments),
     /// Replay the log and compare it with the full load, table by table
     Verify(verify::VerifyArguments),
+    /// Say what changed when, table by table; as a page with charts, too
+    History(history::HistoryArguments),
+    /// Write a table as it was at a time, as Parquet or CSV
+    Restore(restore::RestoreArguments),
 }
 
 /// What every command takes.
@@ -80,6 +88,8 @@ pub fn main(environment: Environment, home: Option<PathBuf>) -> ExitCode {
     let done = match &arguments.command {
         Command::Run(arguments) => run::run(&shell, arguments),
         Command::Verify(arguments) => verify::run(&shell, arguments),
+        Command::History(arguments) => history::run(&shell, arguments),
+        Command::Restore(arguments) => restore::run(&shell, arguments),
     };
     // A thread that is still comparing must not hold up the end of an interrupted run.
     shell.runtime.shutdown_background();

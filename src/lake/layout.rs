@@ -7,7 +7,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::table::TableName;
 
+/// The folder of the reports of all runs.
+pub const RUNS: &str = "_runs/";
+
 const STAMP: &str = "%Y%m%d_%H%M%S";
+const STAMP_LEN: usize = "YYYYMMDD_HHMMSS".len();
 
 /// The time of a run: its identity in names and footers, in whole seconds of UTC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -29,6 +33,12 @@ impl RunTime {
     /// `YYYYMMDD_HHMMSS`, which sorts like the time.
     pub fn stamp(self) -> String {
         self.0.format(STAMP).to_string()
+    }
+
+    /// From a stamp; `None` for any other text.
+    pub fn from_stamp(stamp: &str) -> Option<Self> {
+        let time = NaiveDateTime::parse_from_str(stamp, STAMP).ok()?.and_utc();
+        Some(Self::new(time)).filter(|run_at| run_at.stamp() == stamp)
     }
 
     /// The time itself.
@@ -74,9 +84,7 @@ pub fn cdc(table: &TableName, run_at: RunTime) -> String {
 /// The run time in the name of an object of a table's log; `None` for any other object.
 pub fn cdc_run_at(table: &TableName, key: &str) -> Option<RunTime> {
     let name = key.strip_prefix(&cdc_prefix(table))?.strip_prefix(table.as_str())?;
-    let stamp = name.strip_prefix('_')?.strip_suffix(".parquet")?;
-    let time = NaiveDateTime::parse_from_str(stamp, STAMP).ok()?.and_utc();
-    Some(RunTime::new(time)).filter(|run_at| run_at.stamp() == stamp)
+    RunTime::from_stamp(name.strip_prefix('_')?.strip_suffix(".parquet")?)
 }
 
 /// The state of a table.
@@ -91,7 +99,18 @@ pub fn fingerprints(table: &TableName) -> String {
 
 /// The report of a run.
 pub fn run(run_at: RunTime) -> String {
-    format!("_runs/{}.json", run_at.stamp())
+    format!("{RUNS}{}.json", run_at.stamp())
+}
+
+/// The run time in the name of a report; `None` for any other object.
+pub fn run_of(key: &str) -> Option<RunTime> {
+    RunTime::from_stamp(key.strip_prefix(RUNS)?.strip_suffix(".json")?)
+}
+
+/// The run time at the end of the name of an object of any log.
+pub fn stamp_of(key: &str) -> Option<RunTime> {
+    let name = key.strip_suffix(".parquet")?;
+    RunTime::from_stamp(name.get(name.len().checked_sub(STAMP_LEN)?..)?)
 }
 
 #[cfg(test)]
@@ -110,6 +129,8 @@ mod tests {
         assert_eq!(full_load(&table), "full-load/clientes/clientes.parquet");
         assert_eq!(state(&table), "_state/clientes.json");
         assert_eq!(run(run_at), "_runs/20261120_090501.json");
+        assert_eq!([run_of(&run(run_at)), stamp_of(&key)], [Some(run_at); 2]);
+        assert_eq!([run_of("_runs/2026.json"), stamp_of("é.parquet"), stamp_of("é0261120_090501.parquet")], [None; 3]);
         assert_eq!(run_at.to_string(), "2026-11-20T09:05:01Z");
         for other in ["cdc/clientes/_SUCCESS", "cdc/clientes/clientes_2026.parquet", "cdc/x/x_20261120_090501.parquet"]
         {

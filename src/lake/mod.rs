@@ -2,10 +2,11 @@
 
 pub mod base;
 pub mod commit;
-mod fetch;
+pub(crate) mod fetch;
 pub mod fingerprints;
 pub mod footer;
 pub mod layout;
+pub(crate) mod log;
 pub mod parquet;
 pub mod state;
 pub mod store;

@@ -1,5 +1,6 @@
 //! The program: what a run does, in the order in which it does it.
 
+mod changes;
 mod compare;
 mod fetch;
 mod output;
@@ -34,10 +35,11 @@ use crate::workspace::Workspace;
 /// dies keeps others waiting for no longer than this.
 const CLAIM_TIME: Duration = Duration::from_secs(120);
 
-/// Keeping the report may take so long, at the most: nothing depends on it. It is tried also when the time is up, for so
-/// much of the shell's margin.
+/// Keeping the report may take so long, at the most: nothing depends on it.
 const REPORT_TIME: Duration = Duration::from_secs(5);
-const LATE_REPORT_TIME: Duration = Duration::from_millis(250);
+
+/// What nothing depends on is tried also when the time is up, for so much of the shell's margin.
+const LATE_TIME: Duration = Duration::from_millis(250);
 
 /// Told how a run gets on.
 pub trait Progress: Send + Sync {
@@ -60,7 +62,8 @@ impl Progress for Unwatched {
     }
 }
 
-/// Brings the tables of the lake in `store` to the newest snapshot of `source`.
+/// Brings the tables of the lake in `store` to the newest snapshot of `source`, or to the end of the changes that it has
+/// captured. `tables` are those of a source of snapshots; another one knows its own.
 ///
 /// Faults of single tables are part of the report. An error is what keeps every table from being done: the configuration,
 /// the credentials, the source.
@@ -73,6 +76,10 @@ pub async fn run(
     progress: &dyn Progress,
 ) -> Result<Report> {
     let started = Instant::now();
+    if let Source::SqlServer(sqlserver) = source {
+        let asked = Asked { request, source, store, temporary, progress, started };
+        return Box::pin(changes::run(&asked, sqlserver)).await;
+    }
     let tables = request.select(tables)?;
     let position = match source.position(request.deadline).await {
         Err(error) if is_not_ready(&error) => return Ok(not_ready(request, source, &tables, &error, started)),
@@ -94,6 +101,25 @@ pub async fn run(
     let report = report(request, source, Some(run.position.clone()), reports, started);
     run.keep(&report).await;
     Ok(report)
+}
+
+/// A run as it was asked for.
+struct Asked<'a> {
+    request: &'a Request,
+    source: &'a Source,
+    store: &'a dyn ObjectStore,
+    temporary: &'a Path,
+    progress: &'a dyn Progress,
+    started: Instant,
+}
+
+impl<'a> Asked<'a> {
+    /// The run, towards `position`.
+    fn run(&self, position: Position) -> Result<Run<'a>> {
+        let Self { request, source, store, temporary, progress, started } = *self;
+        let workspace = Workspace::create(temporary)?;
+        Ok(Run { request, source, store, progress, position, workspace, started, snapshots: Mutex::default() })
+    }
 }
 
 /// What the steps of one run share.
@@ -153,14 +179,18 @@ impl Run<'_> {
         within(self.request.deadline, work).await
     }
 
+    /// The deadline for what nothing depends on: at most `longest`, and a little when the run's time is up.
+    fn late(&self, longest: Duration) -> Deadline {
+        let left = self.request.deadline.remaining().unwrap_or(longest);
+        Deadline::within(left.clamp(LATE_TIME, longest))
+    }
+
     /// Keeps the report of a run that wrote something. The data are safe already, so a fault here is only a warning.
     async fn keep(&self, report: &Report) {
         if !report.published() {
             return;
         }
-        let left = self.request.deadline.remaining().unwrap_or(REPORT_TIME);
-        let deadline = Deadline::within(left.clamp(LATE_REPORT_TIME, REPORT_TIME));
-        if let Err(error) = within(deadline, self.write_report(report)).await {
+        if let Err(error) = within(self.late(REPORT_TIME), self.write_report(report)).await {
             tracing::warn!(error = %error.chain(), "the run's report could not be kept in the lake");
         }
     }

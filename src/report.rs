@@ -80,7 +80,7 @@ pub struct Totals {
 /// Where the data came from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct SourceReport {
-    /// `kaggle` or `local`.
+    /// `kaggle`, `local` or `sqlserver`.
     pub kind: &'static str,
     /// The dataset, or the file or folder.
     pub name: String,
@@ -128,10 +128,16 @@ pub struct TableReport {
     pub dropped_rows: u64,
     /// The fingerprint of the snapshot, which the previous rows and the changes were proven to give.
     pub row_set_hash: Option<String>,
-    /// The CDC object written.
+    /// The CDC object written; of several, the newest.
     pub cdc_key: Option<String>,
+    /// All CDC objects written by a run that read more than one stretch of a database's log, oldest first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub cdc_keys: Vec<String>,
     /// The full load written.
     pub full_load_key: Option<String>,
+    /// How far a database's log has been read for the table.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub position: Option<Position>,
     /// How the columns differ from the previous snapshot's.
     pub schema_changes: Vec<SchemaChange>,
     /// What an operator should know although the table did not fail.
@@ -156,7 +162,9 @@ impl TableReport {
             dropped_rows: 0,
             row_set_hash: None,
             cdc_key: None,
+            cdc_keys: Vec::new(),
             full_load_key: None,
+            position: None,
             schema_changes: Vec::new(),
             warnings: Vec::new(),
             error: None,

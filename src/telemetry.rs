@@ -4,6 +4,10 @@ use std::io::IsTerminal;
 
 use tracing_subscriber::EnvFilter;
 
+/// What must not be heard, whatever is asked for: the driver of SQL Server logs rows, and messages of the server that quote
+/// cells.
+const SILENT: [&str; 2] = ["tiberius=off", "tiberius::tds=off"];
+
 /// How log lines are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
@@ -18,6 +22,7 @@ pub enum LogFormat {
 pub fn init(format: LogFormat, filter: Option<&str>, default: &str) {
     let filter = filter.map_or_else(|| default.to_owned(), str::to_owned);
     let filter = EnvFilter::try_new(&filter).unwrap_or_else(|_| EnvFilter::new(default));
+    let filter = SILENT.iter().filter_map(|directive| directive.parse().ok()).fold(filter, EnvFilter::add_directive);
     let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).without_time();
     // A second initialisation (in tests) leaves the first in force.
     let _already = match format {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use cdc_to_s3::lake::store::{
-    ByteRange, Condition, DirStore, Listed, Object, ObjectStore, Payload, Put, S3Options, S3Store,
+    ByteRange, Condition, DirStore, Listed, Object, ObjectStore, Payload, Put, S3Options, S3Store, Stager,
 };
 use cdc_to_s3::report::TableReport;
 use cdc_to_s3::{Kind, Result};
@@ -59,6 +59,10 @@ impl ObjectStore for Jittery {
     async fn list(&self, prefix: &str, after: Option<&str>) -> Result<Vec<Listed>> {
         self.wait().await;
         self.inner.list(prefix, after).await
+    }
+
+    fn stager(&self) -> Option<Stager> {
+        self.inner.stager()
     }
 
     fn location(&self) -> String {

@@ -1,5 +1,6 @@
 //! The object stores: one suite for all of them, then what is particular to a folder and to S3.
 
+mod ahead;
 mod conformance;
 mod folder;
 mod s3;

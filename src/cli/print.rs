@@ -60,6 +60,7 @@ fn run_summary(report: &Report, lake: &str, ink: Ink) -> String {
 fn run_heading(report: &Report, lake: &str) -> String {
     let position = match &report.source.position {
         Some(Position::Version(number)) => format!(" version {number}"),
+        Some(Position::Lsn(lsn)) => format!(" {lsn}"),
         Some(Position::Mark(mark)) => format!(" {mark}"),
         None => String::new(),
     };

@@ -8,7 +8,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::bars::Bars;
 use super::{Common, Shell, print, wall_clock};
-use crate::config::Config;
+use crate::config::{Config, SourceConfig};
 use crate::error::{Error, Kind, Result};
 use crate::pipeline;
 use crate::report::Report;
@@ -70,6 +70,7 @@ pub(super) fn run(shell: &Shell, arguments: &RunArguments) -> Result<u8> {
 async fn once(shell: &Shell, arguments: &RunArguments, config: &Config) -> Result<Report> {
     let request = request(arguments)?;
     let source = match arguments.skip_download.clone() {
+        Some(_) if matches!(config.source, SourceConfig::SqlServer(_)) => return Err(no_snapshot()),
         Some(path) => local(path, config).await?,
         None => shell.clients.source(config).await?,
     };
@@ -92,6 +93,14 @@ async fn local(path: PathBuf, config: &Config) -> Result<Source> {
     tokio::task::spawn_blocking(move || Source::local(&path, limits))
         .await
         .map_err(|error| Error::internal("Panic", "reading the snapshot ended in a panic").caused_by(error))?
+}
+
+fn no_snapshot() -> Error {
+    Error::config(
+        "NoSnapshot",
+        "`--skip-download` does not go with a SQL Server source, which has changes and no files",
+    )
+    .hint("leave it away")
 }
 
 fn request(arguments: &RunArguments) -> Result<Request> {

@@ -29,6 +29,13 @@ pub const KAGGLE_USERNAME: &str = "KAGGLE_USERNAME";
 /// Which log lines are written, as a `tracing` filter.
 pub const RUST_LOG: &str = "RUST_LOG";
 
+/// The password that belongs to [`SQLSERVER_USER`].
+pub const SQLSERVER_PASSWORD: &str = "SQLSERVER_PASSWORD";
+/// The name or ARN of the Secrets Manager secret that holds the login of SQL Server. Overrides `source.secret_id`.
+pub const SQLSERVER_SECRET_ID: &str = "SQLSERVER_SECRET_ID";
+/// The user that logs in to SQL Server. Overrides the secret, together with [`SQLSERVER_PASSWORD`].
+pub const SQLSERVER_USER: &str = "SQLSERVER_USER";
+
 /// The variables with our own prefix that mean something.
 const OURS: [&str; 3] = [CDC_CONFIG, CDC_LAKE, CDC_LOG_FORMAT];
 /// Variables of the test harness, which are nobody's misspelling.

@@ -15,6 +15,8 @@ mod lake;
 mod limits;
 mod section;
 mod source;
+mod sqlserver;
+mod start;
 mod tables;
 mod text;
 
@@ -25,13 +27,16 @@ use serde_json::Value;
 pub use self::dataset::Dataset;
 pub use self::environment::{
     CDC_CONFIG, CDC_LAKE, CDC_LOG_FORMAT, Environment, KAGGLE_API_ENDPOINT, KAGGLE_API_TOKEN, KAGGLE_CONFIG_DIR,
-    KAGGLE_KEY, KAGGLE_SECRET_ID, KAGGLE_USERNAME, RUST_LOG,
+    KAGGLE_KEY, KAGGLE_SECRET_ID, KAGGLE_USERNAME, RUST_LOG, SQLSERVER_PASSWORD, SQLSERVER_SECRET_ID, SQLSERVER_USER,
 };
 pub(crate) use self::faults::Faults;
 pub use self::lake::S3Settings;
 pub use self::limits::Limits;
 pub(crate) use self::section::Section;
 pub use self::source::{DEFAULT_KAGGLE_ENDPOINT, SourceConfig};
+pub use self::sqlserver::{
+    DEFAULT_SQLSERVER_PORT, Encryption, SqlServerConfig, SqlServerConnection, TimesAsText, TrustedCa,
+};
 pub use self::text::{ConfigSource, ConfigText};
 use crate::error::{Error, Result};
 use crate::lake::store::LakeUrl;
@@ -65,7 +70,8 @@ pub struct Config {
     pub s3: S3Settings,
     /// The time between two runs of the command line's loop, if one is set.
     pub timer: Option<Duration>,
-    /// The tables, at least one, in the configured order.
+    /// The tables of a snapshot, at least one, in the configured order; none for SQL Server, whose tables are a part of
+    /// its [`SourceConfig`].
     pub tables: Vec<TableSpec>,
     /// What an archive may unpack to.
     pub limits: Limits,
@@ -99,7 +105,8 @@ fn resolve(document: &Value, environment: &Environment, overrides: &Overrides, f
     let source = source::source(&root, environment, faults);
     let (lake, s3) = lake::lake(&root, environment, overrides, faults);
     let timer = root.section("timer", &["unit", "value"]).and_then(|timer| interval(&timer));
-    let tables = tables::tables(&root, faults);
+    let is_snapshot = !matches!(source, Some(SourceConfig::SqlServer(_)));
+    let tables = if is_snapshot { tables::tables(&root, faults) } else { Vec::new() };
     let limits = limits(&root);
     Some(Config { source: source?, lake: lake?, s3, timer, tables, limits })
 }

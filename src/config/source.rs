@@ -1,17 +1,21 @@
 //! What is read: `dataset_name`, or a `source` of another type.
 
+use serde_json::Value;
 use url::Url;
 
 use super::dataset::Dataset;
 use super::environment::{Environment, KAGGLE_API_ENDPOINT};
 use super::faults::Faults;
 use super::section::Section;
+use super::sqlserver::{self, SqlServerConfig};
 
 /// The base URL of Kaggle's API.
 pub const DEFAULT_KAGGLE_ENDPOINT: &str = "https://api.kaggle.com";
 
-/// The keys of a `source`, of whatever type.
-const KEYS: [&str; 3] = ["type", "database", "secret_id"];
+/// The keys of a `source` that is Kaggle.
+const KAGGLE_KEYS: [&str; 1] = ["type"];
+
+const TYPES: [(&str, Type); 2] = [("kaggle", Type::Kaggle), ("sqlserver", Type::SqlServer)];
 
 /// What is read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +27,8 @@ pub enum SourceConfig {
         /// The base URL of the API, http or https, without credentials.
         endpoint: Url,
     },
+    /// A database of SQL Server.
+    SqlServer(Box<SqlServerConfig>),
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -33,29 +39,28 @@ enum Type {
 
 pub(super) fn source(root: &Section<'_>, environment: &Environment, faults: &Faults) -> Option<SourceConfig> {
     let endpoint = endpoint(environment, faults);
-    match source_type(root)? {
-        Type::Kaggle => Some(SourceConfig::Kaggle { dataset: dataset(root)?, endpoint: endpoint? }),
-        Type::SqlServer => None,
+    let (found, section) = source_type(root)?;
+    match (found, section) {
+        (Type::SqlServer, Some(section)) => {
+            let source = sqlserver::sqlserver(root, &section, environment, faults)?;
+            Some(SourceConfig::SqlServer(Box::new(source)))
+        }
+        _ => Some(SourceConfig::Kaggle { dataset: dataset(root)?, endpoint: endpoint? }),
     }
 }
 
-/// The type of source, Kaggle unless the document says otherwise.
-fn source_type(root: &Section<'_>) -> Option<Type> {
+/// The type of source, Kaggle unless the document says otherwise, and its section.
+fn source_type<'v>(root: &Section<'v>) -> Option<(Type, Option<Section<'v>>)> {
     if !root.has("source") {
-        return Some(Type::Kaggle);
+        return Some((Type::Kaggle, None));
     }
-    let source = root.section("source", &KEYS)?;
+    let is_kaggle = root.value("source").and_then(|source| source.get("type")).and_then(Value::as_str);
+    let is_kaggle = is_kaggle.is_some_and(|name| name.trim().eq_ignore_ascii_case("kaggle"));
+    let source = root.section("source", if is_kaggle { &KAGGLE_KEYS } else { &sqlserver::KEYS })?;
     if !source.has("type") {
-        source.fault("type", "is missing: it can be kaggle");
+        source.fault("type", "is missing: it can be kaggle, sqlserver");
     }
-    let found = source.choice("type", &[("kaggle", Type::Kaggle), ("sqlserver", Type::SqlServer)])?;
-    if found == Type::SqlServer {
-        source.fault("type", "is `sqlserver`, which is not available in this version; use a Kaggle `dataset_name`");
-    }
-    if found == Type::SqlServer && root.has("dataset_name") {
-        root.fault("dataset_name", "does not go with a SQL Server source: give one or the other");
-    }
-    Some(found)
+    Some((source.choice("type", &TYPES)?, Some(source)))
 }
 
 fn dataset(root: &Section<'_>) -> Option<Dataset> {

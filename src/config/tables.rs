@@ -8,7 +8,8 @@ use super::faults::Faults;
 use super::section::Section;
 use crate::table::{ColumnType, Encoding, OnDuplicateKey, SchemaPolicy, TableName, TableSpec, UpdateDetection};
 
-const KEYS: [&str; 11] = [
+/// The keys of a table of a snapshot.
+pub(super) const KEYS: [&str; 11] = [
     "name",
     "sep",
     "pk",

@@ -13,7 +13,7 @@ use parquet::arrow::arrow_reader::{RowSelection, RowSelector};
 use super::fetch::fetch;
 use super::fingerprints::Fingerprints;
 use super::footer::{FileKind, Footer};
-use super::layout::{self, RunTime};
+use super::layout::{self, Place, RunTime};
 use super::parquet::{ParquetFile, read_footer};
 use super::store::{ETag, ObjectStore};
 use crate::ahead::{ahead, all_ahead};
@@ -45,33 +45,38 @@ impl BaseOutline {
     pub async fn read(store: &dyn ObjectStore, table: &TableName) -> Result<Self> {
         let full_load = read_footer(store, &layout::full_load(table)).await?;
         if let Some((footer, _)) = &full_load {
-            expect_table(footer, table, &layout::full_load(table))?;
+            expect_table(footer, table.as_str(), &layout::full_load(table))?;
         }
         let as_of = full_load.as_ref().map(|(footer, _)| footer.run_at);
-        Self::list(store, table, full_load, as_of).await
+        Self::list(store, &table.into(), full_load, as_of).await
+    }
+
+    /// Reads the outline of a log alone, or of its part after a run.
+    pub async fn read_log(store: &dyn ObjectStore, place: &Place, after: Option<RunTime>) -> Result<Self> {
+        Self::list(store, place, None, after).await
     }
 
     /// Reads the outline of the whole log, whatever the full load includes of it.
     pub async fn read_all(store: &dyn ObjectStore, table: &TableName) -> Result<Self> {
         let full_load = read_footer(store, &layout::full_load(table)).await?;
-        Self::list(store, table, full_load, None).await
+        Self::list(store, &table.into(), full_load, None).await
     }
 
     async fn list(
         store: &dyn ObjectStore,
-        table: &TableName,
+        place: &Place,
         full_load: Option<(Footer, ETag)>,
         as_of: Option<RunTime>,
     ) -> Result<Self> {
-        let after = as_of.map(|as_of| layout::cdc(table, as_of));
-        let listed = store.list(&layout::cdc_prefix(table), after.as_deref()).await?;
+        let after = as_of.map(|as_of| place.cdc(as_of));
+        let listed = store.list(place.cdc_prefix(), after.as_deref()).await?;
         let mut log = Vec::new();
-        for key in listed.iter().map(|entry| &entry.key).filter(|key| layout::cdc_run_at(table, key).is_some()) {
+        for key in listed.iter().map(|entry| &entry.key).filter(|key| place.cdc_run_at(key).is_some()) {
             let (footer, _) = read_footer(store, key).await?.ok_or_else(|| vanished(key))?;
-            expect_table(&footer, table, key)?;
+            expect_table(&footer, place.table(), key)?;
             log.push((key.clone(), footer));
         }
-        let newest = log.last().and_then(|(key, _)| layout::cdc_run_at(table, key));
+        let newest = log.last().and_then(|(key, _)| place.cdc_run_at(key));
         Ok(Self { full_load, log, last: newest.max(as_of) })
     }
 
@@ -170,10 +175,12 @@ impl Base {
         Ok(Self { files: first.into_iter().chain(log).collect() })
     }
 
-    /// Fetches the full load, too, if it is needed for the rows of `slots`, ascending, and is not at hand.
+    /// Fetches the full load, too, if it is needed for the rows of `slots`, ascending, and is not at hand. It may have been
+    /// fetched early: what `early` gives in that case is taken for it.
     pub async fn complete(
         &mut self,
         slots: &[u32],
+        early: impl Future<Output = Option<ParquetFile>>,
         store: &dyn ObjectStore,
         table: &TableName,
         outline: &BaseOutline,
@@ -183,9 +190,28 @@ impl Base {
             (self.files.first_mut(), &outline.full_load)
             && slots.first().is_some_and(|&slot| u64::from(slot) < file_rows(file.footer()))
         {
-            *file = BaseFile::Whole(full_load(store, table, expected, workspace).await?);
+            *file = BaseFile::Whole(match early.await {
+                Some(early) => early,
+                None => full_load(store, table, expected, workspace).await?,
+            });
         }
         Ok(())
+    }
+
+    /// Fetches the full load ahead of [`Base::complete`], if it will probably be needed: it is not at hand, and rows were
+    /// deleted the last time, too. A table that only grows never pays for what it does not need. A failure is none: the full
+    /// load is fetched again if it is needed.
+    pub fn early<'a>(
+        &self,
+        store: &'a dyn ObjectStore,
+        table: &'a TableName,
+        outline: &'a BaseOutline,
+        workspace: &'a Workspace,
+    ) -> impl Future<Output = Option<ParquetFile>> + use<'a> {
+        let lacking = matches!(self.files.first(), Some(BaseFile::Fingerprints(..)));
+        let wanted = lacking && outline.newest().is_some_and(|newest| newest.deleted > 0);
+        let expected = outline.etag().filter(|_| wanted);
+        async move { full_load(store, table, expected?, workspace).await.ok() }
     }
 
     /// Fetches the CDC objects of `outline` only.
@@ -376,8 +402,8 @@ pub(crate) async fn full_load(
     ParquetFile::open(&key, payload)
 }
 
-pub(crate) fn expect_table(footer: &Footer, table: &TableName, key: &str) -> Result<()> {
-    if footer.table == table.as_str() {
+pub(crate) fn expect_table(footer: &Footer, table: &str, key: &str) -> Result<()> {
+    if footer.table == table {
         return Ok(());
     }
     Err(Error::internal("ForeignObject", format!("`{key}` belongs to table `{}`, not `{table}`", footer.table))

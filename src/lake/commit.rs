@@ -20,19 +20,20 @@
 
 use std::time::Duration;
 
+use arrow::datatypes::SchemaRef;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 
 use super::base::BaseOutline;
 use super::fetch::collect;
 use super::footer::{FileKind, Footer};
-use super::layout::{self, RunTime};
+use super::layout::{Place, RunTime};
 use super::parquet::{empty_file, read_footer};
 use super::state::{Claim, Head, State};
 use super::store::{Condition, ETag, ObjectStore, Payload, Put};
 use crate::error::{Error, Kind, Result};
 use crate::position::Position;
-use crate::table::{TableName, TableSchema};
+use crate::table::TableSchema;
 
 /// How often an unclear write is tried before the run gives up.
 const ATTEMPTS: u32 = 4;
@@ -57,7 +58,7 @@ pub struct Runner {
 }
 
 /// A state object as it was read.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StateVersion {
     /// Its content.
     pub state: State,
@@ -97,15 +98,22 @@ pub enum Step<T> {
 #[derive(Debug)]
 pub struct TableLog<'a> {
     store: &'a dyn ObjectStore,
-    table: &'a TableName,
+    place: Place,
     runner: &'a Runner,
     first_pause: Duration,
+    columns: Option<SchemaRef>,
 }
 
 impl<'a> TableLog<'a> {
-    /// The log of `table` in `store`, for `runner`.
-    pub fn new(store: &'a dyn ObjectStore, table: &'a TableName, runner: &'a Runner) -> Self {
-        Self { store, table, runner, first_pause: FIRST_PAUSE }
+    /// The log of the table at `place` in `store`, for `runner`.
+    pub fn new(store: &'a dyn ObjectStore, place: impl Into<Place>, runner: &'a Runner) -> Self {
+        Self { store, place: place.into(), runner, first_pause: FIRST_PAUSE, columns: None }
+    }
+
+    /// Gives tombstones these columns in place of those that the head names.
+    #[must_use]
+    pub fn with_columns(self, columns: SchemaRef) -> Self {
+        Self { columns: Some(columns), ..self }
     }
 
     /// Tries unclear writes again at once, for a store that is not on a network.
@@ -116,8 +124,8 @@ impl<'a> TableLog<'a> {
 
     /// Reads the state: the one small read that an unchanged table costs.
     pub async fn read_state(&self) -> Result<StateVersion> {
-        let key = layout::state(self.table);
-        let Some(object) = self.store.get(&key, None).await? else {
+        let key = self.place.state();
+        let Some(object) = self.store.get(key, None).await? else {
             return Ok(StateVersion { state: State::empty(), etag: None });
         };
         if object.len > STATE_LIMIT {
@@ -125,7 +133,7 @@ impl<'a> TableLog<'a> {
                 .hint("restore its previous version"));
         }
         let etag = Some(object.etag.clone());
-        Ok(StateVersion { state: State::parse(&collect(object).await?, &key)?, etag })
+        Ok(StateVersion { state: State::parse(&collect(object).await?, key)?, etag })
     }
 
     /// Step 1: finds out whether the table can be worked on, fencing an expired claim. `schema` is that of the tombstone.
@@ -137,7 +145,12 @@ impl<'a> TableLog<'a> {
         if claim.expires > self.runner.now {
             return Ok(Entry::Busy(claim.clone()));
         }
-        tracing::warn!(table = %self.table, owner = claim.owner, key = claim.cdc_key, "taking over the claim of a run that stopped");
+        tracing::warn!(
+            table = self.place.table(),
+            owner = claim.owner,
+            key = claim.cdc_key,
+            "taking over the claim of a run that stopped"
+        );
         self.occupy(claim, version.state.head.as_ref()).await?;
         Ok(Entry::Free)
     }
@@ -146,7 +159,8 @@ impl<'a> TableLog<'a> {
     async fn occupy(&self, claim: &Claim, head: Option<&Head>) -> Result<()> {
         let schema = head.map(|head| head.schema.clone()).unwrap_or_default();
         let footer = self.tombstone(claim, head, schema);
-        let payload = empty_file(super::cdc_schema(&footer.schema), &footer)?;
+        let columns = self.columns.clone().unwrap_or_else(|| super::cdc_schema(&footer.schema));
+        let payload = empty_file(columns, &footer)?;
         let mut tries = Tries::new(self.first_pause);
         loop {
             match self.store.put(&claim.cdc_key, &payload, &Condition::Absent).await {
@@ -164,7 +178,7 @@ impl<'a> TableLog<'a> {
     fn tombstone(&self, claim: &Claim, head: Option<&Head>, schema: TableSchema) -> Footer {
         Footer {
             kind: FileKind::Tombstone,
-            table: self.table.to_string(),
+            table: self.place.table().to_owned(),
             key_columns: Vec::new(),
             run_at: claim.run_at,
             owner: self.runner.owner.clone(),
@@ -177,6 +191,7 @@ impl<'a> TableLog<'a> {
             silent_changes: 0,
             row_set_hash: head.map(|head| head.row_set_hash.clone()).unwrap_or_default(),
             schema,
+            captured: None,
         }
     }
 
@@ -206,7 +221,7 @@ impl<'a> TableLog<'a> {
         let claim = Claim {
             run_at,
             position,
-            cdc_key: layout::cdc(self.table, run_at),
+            cdc_key: self.place.cdc(run_at),
             owner: self.runner.owner.clone(),
             expires: self.runner.expires,
         };
@@ -215,7 +230,7 @@ impl<'a> TableLog<'a> {
 
     /// Step 3: creates the CDC object of `footer`.
     pub async fn publish(&self, payload: &Payload, footer: &Footer) -> Result<Step<()>> {
-        let key = layout::cdc(self.table, footer.run_at);
+        let key = self.place.cdc(footer.run_at);
         let mut tries = Tries::new(self.first_pause);
         loop {
             match self.store.put(&key, payload, &Condition::Absent).await {
@@ -232,9 +247,28 @@ impl<'a> TableLog<'a> {
         }
     }
 
+    /// Creates a part of a first load, or finds it there: whoever read the part first has settled what it holds. Gives the
+    /// footer of what is there.
+    pub async fn publish_part(&self, payload: &Payload, footer: &Footer, number: u32) -> Result<Footer> {
+        let key = self.place.full_load_part(number);
+        let mut tries = Tries::new(self.first_pause);
+        loop {
+            match self.store.put(&key, payload, &Condition::Absent).await {
+                Ok(Put::Written(_)) => return Ok(footer.clone()),
+                Ok(Put::Refused) => {}
+                Err(error) => tries.again(error).await?,
+            }
+            match read_footer(self.store, &key).await? {
+                Some((there, _)) if there.same_load(footer) => return Ok(there),
+                Some(_) => return Err(not_our_work(&key)),
+                None => tries.count(&key).await?,
+            }
+        }
+    }
+
     /// Step 4: replaces the full load that had the tag `replaced`; gives the tag of the one that is there now.
     pub async fn checkpoint(&self, payload: &Payload, footer: &Footer, replaced: Option<&ETag>) -> Result<Step<ETag>> {
-        let key = layout::full_load(self.table);
+        let key = self.place.full_load();
         let mut condition = replaced.map_or(Condition::Absent, |etag| Condition::Matches(etag.clone()));
         let mut tries = Tries::new(self.first_pause);
         loop {
@@ -256,23 +290,19 @@ impl<'a> TableLog<'a> {
 
     /// Step 5: makes `head` the head of the state that `version` was written as, and ends the claim. If somebody else has
     /// moved the state on, that is as good: our object is in the log that they build on.
-    pub async fn commit(&self, version: &StateVersion, head: Head) -> Result<Step<()>> {
-        let state = State { head: Some(head), pending: None, ..State::empty() };
-        Ok(match self.swap(version, state).await? {
-            Step::Done(_) => Step::Done(()),
-            Step::Overtaken => Step::Overtaken,
-        })
+    pub async fn commit(&self, version: &StateVersion, head: Head) -> Result<Step<StateVersion>> {
+        self.swap(version, State { head: Some(head), pending: None, ..State::empty() }).await
     }
 
     /// Replaces the state if it is still the one read as `version`.
     async fn swap(&self, version: &StateVersion, state: State) -> Result<Step<StateVersion>> {
-        let key = layout::state(self.table);
+        let key = self.place.state();
         let bytes: Bytes = state.to_bytes()?;
         let payload = Payload::Memory(bytes);
         let condition = version.etag.clone().map_or(Condition::Absent, Condition::Matches);
         let mut tries = Tries::new(self.first_pause);
         loop {
-            match self.store.put(&key, &payload, &condition).await {
+            match self.store.put(key, &payload, &condition).await {
                 Ok(Put::Written(etag)) => return Ok(Step::Done(StateVersion { state, etag: Some(etag) })),
                 Ok(Put::Refused) => {}
                 Err(error) => tries.again(error).await?,
@@ -284,7 +314,7 @@ impl<'a> TableLog<'a> {
             if there.etag != version.etag {
                 return Ok(Step::Overtaken);
             }
-            tries.count(&key).await?;
+            tries.count(key).await?;
         }
     }
 }

@@ -1,5 +1,6 @@
-//! Objects as a whole: small ones into memory, large ones into the work folder.
+//! Objects as a whole: those of a local lake where they are, of others small ones in memory and large ones in the work folder.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
@@ -39,12 +40,16 @@ pub(crate) async fn fetch_within(
     workspace: &Workspace,
     in_memory: u64,
 ) -> Result<Option<(Payload, ETag)>> {
+    let path = workspace.new_file("object");
+    if let Some((etag, len)) = store.link(key, &path).await? {
+        return Ok(Some((Payload::File { path: Arc::new(path), len }, etag)));
+    }
     let Some(object) = store.get(key, None).await? else { return Ok(None) };
     let etag = object.etag.clone();
     if object.len <= in_memory.min(IN_MEMORY) {
         return Ok(Some((Payload::Memory(collect(object).await?), etag)));
     }
-    let payload = spool(object, workspace).await.map_err(|error| match error {
+    let payload = spool(object, path).await.map_err(|error| match error {
         Spool::Source(error) => error,
         Spool::Disk(cause) => Error::config("DiskFull", format!("cannot spool `{key}` to the work folder"))
             .caused_by(cause)
@@ -58,9 +63,9 @@ enum Spool {
     Disk(std::io::Error),
 }
 
-async fn spool(mut object: Object, workspace: &Workspace) -> Result<Payload, Spool> {
-    let path = workspace.new_file("object");
-    let mut file = File::create(&path).await.map_err(Spool::Disk)?;
+async fn spool(mut object: Object, path: PathBuf) -> Result<Payload, Spool> {
+    // Never into a file that is there: it could be a second name of an object.
+    let mut file = File::create_new(&path).await.map_err(Spool::Disk)?;
     while let Some(chunk) = object.body.next().await {
         file.write_all(&chunk.map_err(Spool::Source)?).await.map_err(Spool::Disk)?;
     }

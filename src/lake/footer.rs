@@ -4,6 +4,7 @@ use parquet::file::metadata::KeyValue;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::capture::Captured;
 use super::layout::RunTime;
 use crate::position::Position;
 use crate::table::TableSchema;
@@ -56,6 +57,8 @@ pub struct Footer {
     pub row_set_hash: String,
     /// The table's schema, without the `op` column.
     pub schema: TableSchema,
+    /// Where a database captured the changes, or the rows of a first load; `None` where snapshots are compared.
+    pub captured: Option<Captured>,
 }
 
 impl Footer {
@@ -66,10 +69,20 @@ impl Footer {
             == (other.kind, &other.owner, other.run_at, &other.position, &other.row_set_hash, counts(other))
     }
 
+    /// Whether `other` is the same part of the same first load, whatever rows it happened to read.
+    pub fn same_load(&self, other: &Self) -> bool {
+        let part = |footer: &Self| {
+            let captured = footer.captured.as_ref()?;
+            let load = captured.load.as_ref()?;
+            Some((captured.instance.source_object_id, load.number, load.from.clone()))
+        };
+        (self.kind, &self.table, &self.position, part(self)) == (other.kind, &other.table, &other.position, part(other))
+    }
+
     /// As key-value metadata.
     pub fn to_metadata(&self) -> Vec<KeyValue> {
         let text = |name: &str, value: String| KeyValue::new(format!("{PREFIX}{name}"), value);
-        vec![
+        let mut entries = vec![
             text("format_version", FORMAT_VERSION.to_string()),
             text("kind", json(&self.kind)),
             text("table", self.table.clone()),
@@ -85,7 +98,9 @@ impl Footer {
             text("silent_changes", self.silent_changes.to_string()),
             text("row_set_hash", self.row_set_hash.clone()),
             text("schema", json(&self.schema)),
-        ]
+        ];
+        entries.extend(self.captured.as_ref().map(|captured| text("captured", json(captured))));
+        entries
     }
 
     /// From key-value metadata; the name of the entry that is missing or unreadable otherwise.
@@ -110,6 +125,7 @@ impl Footer {
             silent_changes: entries.parsed("silent_changes")?,
             row_set_hash: entries.text("row_set_hash")?.to_owned(),
             schema: entries.json("schema")?,
+            captured: if entries.text("captured").is_ok() { Some(entries.json("captured")?) } else { None },
         })
     }
 }
@@ -165,6 +181,7 @@ pub(crate) mod tests {
             silent_changes: 1,
             row_set_hash: "00".repeat(16),
             schema: TableSchema::default(),
+            captured: None,
         }
     }
 

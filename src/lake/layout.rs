@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::table::TableName;
 
+/// The folder of all states.
+pub const STATES: &str = "_state/";
 /// The folder of the reports of all runs.
 pub const RUNS: &str = "_runs/";
 
@@ -29,6 +31,9 @@ impl RunTime {
     pub fn next(self) -> Self {
         Self(self.0 + Duration::seconds(1))
     }
+
+    /// Before every run: the time of a head without an object.
+    pub const NEVER: Self = Self(DateTime::UNIX_EPOCH);
 
     /// `YYYYMMDD_HHMMSS`, which sorts like the time.
     pub fn stamp(self) -> String {
@@ -66,35 +71,123 @@ impl fmt::Display for RunTime {
     }
 }
 
+/// Where the objects of one table are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    table: String,
+    stem: String,
+    full_load: String,
+    cdc: String,
+    state: String,
+}
+
+/// The place of a table whose snapshots are compared.
+impl From<&TableName> for Place {
+    fn from(table: &TableName) -> Self {
+        Self {
+            table: table.to_string(),
+            stem: table.to_string(),
+            full_load: format!("full-load/{table}/{table}"),
+            cdc: format!("cdc/{table}/"),
+            state: format!("_state/{table}.json"),
+        }
+    }
+}
+
+impl From<&Self> for Place {
+    fn from(place: &Self) -> Self {
+        place.clone()
+    }
+}
+
+impl Place {
+    /// The place of a table whose changes a database captures; with the table's schema among the folders or without.
+    /// Without, two tables of one name are at one place; with it, the schema must be fit for a key.
+    pub fn captured(database: &TableName, schema: &str, table: &TableName, schema_in_path: bool) -> Self {
+        let folder = if schema_in_path { format!("{schema}/{table}") } else { table.to_string() };
+        let state = if schema_in_path { format!("{schema}.{table}") } else { table.to_string() };
+        Self {
+            table: format!("{schema}.{table}"),
+            stem: format!("{table}_cdc"),
+            full_load: format!("full-load/{folder}/{table}"),
+            cdc: format!("{database}/{folder}/cdc/"),
+            state: format!("_state/{state}.json"),
+        }
+    }
+
+    /// The table's name in footers, reports and messages.
+    pub fn table(&self) -> &str {
+        &self.table
+    }
+
+    /// The newest snapshot of the table, as of its footer's run time; of a first load in several parts, the first.
+    pub fn full_load(&self) -> String {
+        format!("{}.parquet", self.full_load)
+    }
+
+    /// A part of the first load, from 1.
+    pub fn full_load_part(&self, number: u32) -> String {
+        match number {
+            0 | 1 => self.full_load(),
+            _ => format!("{}_part_{number:05}.parquet", self.full_load),
+        }
+    }
+
+    /// The folder of the table's log.
+    pub fn cdc_prefix(&self) -> &str {
+        &self.cdc
+    }
+
+    /// The object of the table's log that a run writes.
+    pub fn cdc(&self, run_at: RunTime) -> String {
+        format!("{}{}_{}.parquet", self.cdc, self.stem, run_at.stamp())
+    }
+
+    /// The run time in the name of an object of the table's log; `None` for any other object.
+    pub fn cdc_run_at(&self, key: &str) -> Option<RunTime> {
+        let name = key.strip_prefix(&self.cdc)?.strip_prefix(&self.stem)?;
+        RunTime::from_stamp(name.strip_prefix('_')?.strip_suffix(".parquet")?)
+    }
+
+    /// The state of the table.
+    pub fn state(&self) -> &str {
+        &self.state
+    }
+}
+
 /// The newest snapshot of a table, as of its footer's run time.
 pub fn full_load(table: &TableName) -> String {
-    format!("full-load/{table}/{table}.parquet")
+    Place::from(table).full_load()
 }
 
 /// The folder of a table's log.
 pub fn cdc_prefix(table: &TableName) -> String {
-    format!("cdc/{table}/")
+    Place::from(table).cdc_prefix().to_owned()
 }
 
 /// The object of a table's log that a run writes.
 pub fn cdc(table: &TableName, run_at: RunTime) -> String {
-    format!("cdc/{table}/{table}_{}.parquet", run_at.stamp())
+    Place::from(table).cdc(run_at)
 }
 
 /// The run time in the name of an object of a table's log; `None` for any other object.
 pub fn cdc_run_at(table: &TableName, key: &str) -> Option<RunTime> {
-    let name = key.strip_prefix(&cdc_prefix(table))?.strip_prefix(table.as_str())?;
-    RunTime::from_stamp(name.strip_prefix('_')?.strip_suffix(".parquet")?)
+    Place::from(table).cdc_run_at(key)
 }
 
 /// The state of a table.
 pub fn state(table: &TableName) -> String {
-    format!("_state/{table}.json")
+    Place::from(table).state().to_owned()
 }
 
 /// The fingerprints of a table's full load.
 pub fn fingerprints(table: &TableName) -> String {
     format!("_state/{table}.fingerprints")
+}
+
+/// Whether this is the key of a state.
+pub fn is_state(key: &str) -> bool {
+    key.starts_with(STATES) && key.ends_with(".json")
 }
 
 /// The report of a run.
@@ -136,5 +229,22 @@ mod tests {
         {
             assert_eq!(cdc_run_at(&table, other), None, "{other}");
         }
+    }
+
+    #[test]
+    fn captured_tables_have_their_database_and_where_asked_for_their_schema_in_their_names() {
+        let [database, table] = ["Shop", "Order"].map(|name| TableName::parse(name).unwrap());
+        let run_at = RunTime::new(Utc.with_ymd_and_hms(2026, 11, 20, 9, 5, 1).unwrap());
+        let plain = Place::captured(&database, "dbo", &table, false);
+        let key = plain.cdc(run_at);
+        assert_eq!(key, "Shop/Order/cdc/Order_cdc_20261120_090501.parquet");
+        assert_eq!(plain.cdc_run_at(&key), Some(run_at));
+        assert_eq!((plain.table(), plain.state()), ("dbo.Order", "_state/Order.json"));
+        assert_eq!(plain.full_load_part(1), "full-load/Order/Order.parquet");
+        assert_eq!(plain.full_load_part(2), "full-load/Order/Order_part_00002.parquet");
+        let deep = Place::captured(&database, "dbo", &table, true);
+        assert_eq!(deep.cdc(run_at), "Shop/dbo/Order/cdc/Order_cdc_20261120_090501.parquet");
+        assert_eq!(deep.full_load(), "full-load/dbo/Order/Order.parquet");
+        assert_eq!((deep.table(), deep.state()), ("dbo.Order", "_state/dbo.Order.json"));
     }
 }

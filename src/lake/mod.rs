@@ -1,6 +1,7 @@
 //! The lake: what its objects are called, what they hold, and the protocol that commits to them.
 
 pub mod base;
+pub mod capture;
 pub mod commit;
 pub(crate) mod fetch;
 pub mod fingerprints;

@@ -1,7 +1,7 @@
 //! Parquet files of the lake: written to the work folder, read from memory or from there.
 
 use std::fs::File;
-use std::io::BufWriter;
+use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use parquet::schema::types::ColumnPath;
 
 use super::fetch;
 use super::footer::Footer;
-use super::store::{ByteRange, ETag, ObjectStore, Payload};
+use super::store::{Ahead, ByteRange, ETag, Growth, ObjectStore, Payload};
 use crate::diff::distinct;
 use crate::error::{Error, Result};
 use crate::table::{BATCH_ROWS, ParquetBatches, open_parquet};
@@ -41,14 +41,25 @@ pub struct ParquetWriter {
     schema: SchemaRef,
     encoding: Encoding,
     /// Begun with the first rows, which decide on its settings.
-    writer: Option<ArrowWriter<BufWriter<File>>>,
+    writer: Option<ArrowWriter<Output>>,
     rows: u64,
+    growth: Option<Growth>,
+    ahead: Option<Ahead>,
 }
+
+type Output = BufWriter<Followed>;
 
 impl ParquetWriter {
     /// Begins a file at `path`.
     pub fn create(path: PathBuf, schema: SchemaRef, encoding: Encoding) -> Self {
-        Self { path, schema, encoding, writer: None, rows: 0 }
+        Self { path, schema, encoding, writer: None, rows: 0, growth: None, ahead: None }
+    }
+
+    /// Lets a store follow the file, which has no rows yet (see [`Stages::begin`](super::store::Stages::begin)).
+    #[must_use]
+    pub fn followed_by(self, staged: Option<(Growth, Ahead)>) -> Self {
+        let (growth, ahead) = staged.unzip();
+        Self { growth, ahead, ..self }
     }
 
     /// Appends rows.
@@ -56,7 +67,7 @@ impl ParquetWriter {
         self.rows += batch.num_rows() as u64;
         let writer = match &mut self.writer {
             Some(writer) => writer,
-            none => none.insert(begin(&self.path, self.encoding, batch)?),
+            none => none.insert(begin(&self.path, self.growth.take(), self.encoding, batch)?),
         };
         writer.write(batch).map_err(unwritable)
     }
@@ -70,22 +81,49 @@ impl ParquetWriter {
     pub fn finish(self, metadata: impl IntoIterator<Item = KeyValue>) -> Result<Payload> {
         let mut writer = match self.writer {
             Some(writer) => writer,
-            None => begin(&self.path, self.encoding, &RecordBatch::new_empty(self.schema))?,
+            None => begin(&self.path, self.growth, self.encoding, &RecordBatch::new_empty(self.schema))?,
         };
         for entry in metadata {
             writer.append_key_value_metadata(entry);
         }
         let file = writer.into_inner().map_err(unwritable)?;
-        let file = file.into_inner().map_err(|error| disk(&self.path, error.into_error()))?;
+        let Followed { file, growth } = file.into_inner().map_err(|error| disk(&self.path, error.into_error()))?;
         let len = file.metadata().map_err(|error| disk(&self.path, error))?.len();
-        Ok(Payload::File { path: Arc::new(self.path), len })
+        if let Some(growth) = growth {
+            growth.complete();
+        }
+        let path = Arc::new(self.path);
+        Ok(match self.ahead {
+            Some(ahead) => Payload::Staged { path, len, ahead },
+            None => Payload::File { path, len },
+        })
+    }
+}
+
+/// A file that tells how it grows.
+struct Followed {
+    file: File,
+    growth: Option<Growth>,
+}
+
+impl Write for Followed {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.file.write(bytes)?;
+        if let Some(growth) = &self.growth {
+            growth.grow(written);
+        }
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
     }
 }
 
 /// Opens the file for rows that look like those of `sample`.
-fn begin(path: &Path, encoding: Encoding, sample: &RecordBatch) -> Result<ArrowWriter<BufWriter<File>>> {
+fn begin(path: &Path, growth: Option<Growth>, encoding: Encoding, sample: &RecordBatch) -> Result<ArrowWriter<Output>> {
     let file = File::create(path).map_err(|error| disk(path, error))?;
-    let file = BufWriter::with_capacity(WRITE_BYTES, file);
+    let file = BufWriter::with_capacity(WRITE_BYTES, Followed { file, growth });
     ArrowWriter::try_new(file, sample.schema(), Some(encoding.properties(sample)?)).map_err(unwritable)
 }
 
@@ -159,7 +197,7 @@ impl ParquetFile {
     pub fn open(key: &str, payload: Payload) -> Result<Self> {
         let metadata = match &payload {
             Payload::Memory(bytes) => ParquetMetaDataReader::new().parse_and_finish(bytes),
-            Payload::File { path, .. } => {
+            Payload::File { path, .. } | Payload::Staged { path, .. } => {
                 let file = File::open(path.as_path()).map_err(|error| disk(path, error))?;
                 ParquetMetaDataReader::new().parse_and_finish(&file)
             }
@@ -188,7 +226,7 @@ impl ParquetFile {
 pub(super) fn open_batches(key: &str, payload: &Payload, selection: Option<RowSelection>) -> Result<Batches> {
     let reader = match payload {
         Payload::Memory(bytes) => open_parquet(bytes.clone(), selection),
-        Payload::File { path, .. } => {
+        Payload::File { path, .. } | Payload::Staged { path, .. } => {
             open_parquet(File::open(path.as_path()).map_err(|error| disk(path, error))?, selection)
         }
     };
@@ -266,8 +304,8 @@ fn unwritable(error: ParquetError) -> Error {
         .hint("if the disk is full, give the function more ephemeral storage, or set TMPDIR to a larger disk")
 }
 
-fn disk(path: &Path, error: std::io::Error) -> Error {
-    let code = if error.kind() == std::io::ErrorKind::StorageFull { "DiskFull" } else { "WorkFolder" };
+fn disk(path: &Path, error: io::Error) -> Error {
+    let code = if error.kind() == io::ErrorKind::StorageFull { "DiskFull" } else { "WorkFolder" };
     Error::config(code, format!("cannot use `{}`", path.display()))
         .caused_by(error)
         .hint("give the function more ephemeral storage, or set TMPDIR to a larger disk")

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::capture::CapturedHead;
 use super::footer::FORMAT_VERSION;
 use super::layout::RunTime;
 use super::store::ETag;
@@ -37,6 +38,9 @@ pub struct Head {
     pub row_set_hash: String,
     /// The table's schema.
     pub schema: TableSchema,
+    /// How far a database's captured changes were read; `None` where snapshots are compared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub captured: Option<CapturedHead>,
 }
 
 /// A run's intent: it names the CDC object before that exists.

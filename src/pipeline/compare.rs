@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use hashbrown::HashMap;
 
-use super::output::{Finished, Output, UnboundFingerprints};
+use super::output::{Destination, Output, UnboundFingerprints};
 use super::schema;
 use crate::ahead::ahead;
 use crate::diff::{Counts, Diff, Fault, LookupPlan, Outcome, PrintPlan, Rules, SetHash};
@@ -20,7 +20,6 @@ use crate::table::{
     ColumnType, OnDuplicateKey, PassError, SchemaChange, TableFile, TableSchema, TableSpec, empty_table,
 };
 use crate::trigger::Deadline;
-use crate::workspace::Workspace;
 
 /// How often a pass may begin again: once for the encoding, once for the types.
 const PASSES: usize = 3;
@@ -33,7 +32,7 @@ pub(super) struct Job {
     pub(super) stored: Option<TableSchema>,
     pub(super) stamp: Stamp,
     pub(super) approve_deletes: bool,
-    pub(super) workspace: Workspace,
+    pub(super) destination: Destination,
     pub(super) progress: Box<dyn Fn(u64) + Send + Sync>,
     pub(super) deadline: Deadline,
 }
@@ -94,16 +93,31 @@ pub(super) fn compare(job: &Job) -> Result<Pass> {
     Err(Error::internal("UnstableFile", format!("`{}` reads differently each time", job.file.name())))
 }
 
-/// Writes the deleted rows, proves the changes, and ends the files. Where [`Pass::deleted`] names rows of the full load, it
-/// must be at hand by now. The file is that of the full load's fingerprints, which lacks only the full load's tag.
+/// Writes the deleted rows while the full load is being ended, proves the changes, and ends the other files. Where
+/// [`Pass::deleted`] names rows of the full load, it must be at hand by now. The file is that of the full load's
+/// fingerprints, which lacks only the full load's tag.
 pub(super) fn complete(job: &Job, mut pass: Pass) -> Result<(Comparison, UnboundFingerprints)> {
+    let (full, changes) = (footer(job, &pass, FileKind::FullLoad), footer(job, &pass, FileKind::Cdc));
+    let full_load = pass.output.take_full_load();
+    let ended = ahead(
+        "finish",
+        |give| give(full_load.finish(&full)?),
+        |mut full_load| {
+            write_deleted(job, &mut pass)?;
+            prove(job, &pass)?;
+            Ok(full_load.next())
+        },
+    )?;
+    let full_load = ended.ok_or_else(|| Error::internal("NoFullLoad", "the full load was not ended"))?;
+    comparison(job, pass, (full_load, full), changes)
+}
+
+fn write_deleted(job: &Job, pass: &mut Pass) -> Result<()> {
     let schemas = job.base.schemas();
     let plan = |older: &&TableSchema| PrintPlan::new(older, older, &job.spec.pk, None);
     let plans: Vec<PrintPlan> = schemas.iter().map(plan).collect::<Result<_>>()?;
     let (output, schema) = (&mut pass.output, &pass.schema);
-    job.base.rows(&pass.outcome.deleted, &mut |number, batch| output.write_deleted(&batch, schema, &plans[number]))?;
-    prove(job, &pass)?;
-    comparison(job, pass)
+    job.base.rows(&pass.outcome.deleted, &mut |number, batch| output.write_deleted(&batch, schema, &plans[number]))
 }
 
 fn pass(job: &Job, schema: &TableSchema) -> Result<Pass, PassError> {
@@ -114,7 +128,7 @@ fn pass(job: &Job, schema: &TableSchema) -> Result<Pass, PassError> {
         OnDuplicateKey::Last => Some(last_lines(job, schema, plan.own())?),
         _ => None,
     };
-    let mut output = Output::create(&job.workspace, schema, order.map(|(_, order)| order))?;
+    let mut output = Output::create(job.destination.clone(), schema, order.map(|(_, order)| order))?;
     let outcome = ahead(
         "read",
         |give| job.file.read(spec, schema, give),
@@ -151,9 +165,9 @@ fn last_lines(job: &Job, schema: &TableSchema, plan: &PrintPlan) -> Result<HashM
     Ok(lines)
 }
 
-fn comparison(job: &Job, pass: Pass) -> Result<(Comparison, UnboundFingerprints)> {
-    let Pass { schema, output, outcome: Outcome { counts, new_set: set_hash, .. } } = pass;
-    let footer = |kind| Footer {
+fn footer(job: &Job, pass: &Pass, kind: FileKind) -> Footer {
+    let Outcome { counts, new_set, .. } = pass.outcome;
+    Footer {
         kind,
         table: job.spec.name.to_string(),
         key_columns: job.spec.pk.clone(),
@@ -166,11 +180,20 @@ fn comparison(job: &Job, pass: Pass) -> Result<(Comparison, UnboundFingerprints)
         updated: counts.updated,
         deleted: counts.deleted,
         silent_changes: counts.silent,
-        row_set_hash: set_hash.to_hex(),
-        schema: schema.clone(),
-    };
-    let (full, changes) = (footer(FileKind::FullLoad), footer(FileKind::Cdc));
-    let Finished { full_load, cdc, fingerprints } = output.finish(&full, &changes)?;
+        row_set_hash: new_set.to_hex(),
+        schema: pass.schema.clone(),
+        captured: None,
+    }
+}
+
+fn comparison(
+    job: &Job,
+    pass: Pass,
+    full_load: (Payload, Footer),
+    changes: Footer,
+) -> Result<(Comparison, UnboundFingerprints)> {
+    let Pass { schema, output, outcome: Outcome { counts, new_set: set_hash, .. } } = pass;
+    let (cdc, fingerprints) = output.finish(&changes)?;
     let found = Comparison {
         counts,
         schema_changes: job.stored.as_ref().map(|stored| schema.changes_since(stored)).unwrap_or_default(),
@@ -178,7 +201,7 @@ fn comparison(job: &Job, pass: Pass) -> Result<(Comparison, UnboundFingerprints)
         schema,
         set_hash,
         cdc: cdc.map(|payload| (payload, changes)),
-        full_load: (full_load, full),
+        full_load,
     };
     Ok((found, fingerprints))
 }

@@ -1,12 +1,16 @@
 //! What a comparison needs, brought to hand: the new snapshot and, of the base, as little as will do.
 
+use std::pin::pin;
+
+use futures_util::future::{Either, maybe_done, select};
+
 use super::Run;
 use super::compare::{Comparison, Job, Stamp, compare, complete};
-use super::output::UnboundFingerprints;
+use super::output::{Destination, UnboundFingerprints};
 use crate::error::{Error, Result};
 use crate::lake::base::{Base, BaseOutline};
 use crate::lake::fingerprints::{Fingerprints, Found, Origin};
-use crate::lake::store::ETag;
+use crate::lake::store::{ETag, Stages};
 use crate::table::{TableSchema, TableSpec};
 
 /// A comparison, and what the next one will want of it.
@@ -25,31 +29,38 @@ pub(super) async fn compare_with_base(
     outline: &BaseOutline,
     stored: Option<TableSchema>,
     stamp: &Stamp,
+    stages: Stages,
 ) -> Result<Compared> {
     let position = stamp.position.as_ref().unwrap_or(&run.position);
     let archive = run.snapshot(position).await?;
     let there = run.within_deadline(fingerprints(run, spec, outline, stored.as_ref())).await?;
     let base = run.within_deadline(base(run, spec, outline, there.fingerprints)).await?;
+    let workspace = run.workspace.clone();
+    let destination = Destination { table: spec.name.clone(), run_at: stamp.run_at, workspace, stages };
     let (deadline, progress) = (run.request.deadline, run.progress.rows(spec.name.as_str()));
-    let mut job = Job {
+    let job = Job {
         spec: spec.clone(),
         file: archive.table(&spec.name, &run.workspace)?,
         base,
         stored,
         stamp: stamp.clone(),
         approve_deletes: run.request.approve_deletes.covers(&spec.name),
-        workspace: run.workspace.clone(),
+        destination,
         progress,
         deadline,
     };
-    let mut passed;
-    (job, passed) = blocking(job, compare).await?;
+    let mut early = Box::pin(maybe_done(job.base.early(run.store, &spec.name, outline, &run.workspace)));
+    let (mut job, mut passed) = beside(blocking(job, compare), early.as_mut()).await?;
     if matches!(&passed, Err(error) if error.code() == "BadFingerprints") {
         job.base = run.within_deadline(self::base(run, spec, outline, None)).await?;
         (job, passed) = blocking(job, compare).await?;
     }
     let pass = passed?;
-    let completed = job.base.complete(pass.deleted(), run.store, &spec.name, outline, &run.workspace);
+    let early = async {
+        early.as_mut().await;
+        early.as_mut().take_output().flatten()
+    };
+    let completed = job.base.complete(pass.deleted(), early, run.store, &spec.name, outline, &run.workspace);
     run.within_deadline(completed).await?;
     let (_, completed) = blocking(job, |job| complete(job, pass)).await?;
     let (found, fingerprints) = completed?;
@@ -77,6 +88,14 @@ async fn base(
     match fingerprints {
         Some(fingerprints) => Base::fetch_with_fingerprints(run.store, outline, fingerprints, &run.workspace).await,
         None => Base::fetch(run.store, &spec.name, outline, &run.workspace).await,
+    }
+}
+
+/// Does `work` to its end, and beside it as much of `aside` as there is time for.
+async fn beside<T>(work: impl Future<Output = T>, aside: impl Future<Output = ()> + Unpin) -> T {
+    match select(pin!(work), aside).await {
+        Either::Left((done, _)) => done,
+        Either::Right(((), work)) => work.await,
     }
 }
 

@@ -15,18 +15,54 @@ use crate::error::{Error, Result};
 use crate::lake::base::take;
 use crate::lake::fingerprints::{self, Origin};
 use crate::lake::footer::Footer;
+use crate::lake::layout::{self, RunTime};
 use crate::lake::parquet::{Encoding, ParquetWriter};
-use crate::lake::store::Payload;
+use crate::lake::store::{Payload, Stages};
 use crate::lake::with_op;
-use crate::table::{ColumnType, Rows, TableSchema, widen};
+use crate::table::{ColumnType, Rows, TableName, TableSchema, widen};
 use crate::workspace::Workspace;
 
 /// Batches that may wait for an encoder.
 const WAITING: usize = 4;
 
+/// Where the files of a table are written, and where they go.
+#[derive(Clone)]
+pub(super) struct Destination {
+    pub(super) table: TableName,
+    /// The time of the run, which names the CDC object.
+    pub(super) run_at: RunTime,
+    pub(super) workspace: Workspace,
+    /// Brings the files on their way to the store while they are being written.
+    pub(super) stages: Stages,
+}
+
+impl Destination {
+    /// Begins a file that is to become the object `key`.
+    fn file(&self, name: &str, key: &str, schema: SchemaRef, encoding: Encoding) -> ParquetWriter {
+        let path = self.workspace.new_file(name);
+        let staged = self.stages.begin(key, &path);
+        ParquetWriter::create(path, schema, encoding).followed_by(staged)
+    }
+
+    fn full_load(&self, schema: &TableSchema) -> Result<Encoder> {
+        let key = layout::full_load(&self.table);
+        Encoder::of(self.file("full-load.parquet", &key, schema.arrow(), Encoding::Table))
+    }
+
+    fn fingerprints(&self, schema: &SchemaRef) -> Result<Encoder> {
+        let key = layout::fingerprints(&self.table);
+        Encoder::of(self.file("fingerprints.parquet", &key, SchemaRef::clone(schema), Encoding::Plain))
+    }
+
+    fn cdc(&self, schema: SchemaRef) -> Result<Encoder> {
+        let key = layout::cdc(&self.table, self.run_at);
+        Encoder::of(self.file("cdc.parquet", &key, schema, Encoding::Table))
+    }
+}
+
 /// The full load and, once there is a change, the CDC file.
 pub(super) struct Output {
-    workspace: Workspace,
+    destination: Destination,
     full_load: Encoder,
     fingerprints: Fingerprints,
     cdc: Option<Encoder>,
@@ -53,13 +89,12 @@ pub(super) struct Written {
 
 impl Output {
     /// Begins the full load of a table with this schema, whose date field is compared in the type `order`.
-    pub(super) fn create(workspace: &Workspace, schema: &TableSchema, order: Option<ColumnType>) -> Result<Self> {
-        let full_load = Encoder::start(workspace.new_file("full-load.parquet"), schema.arrow(), Encoding::Table)?;
+    pub(super) fn create(destination: Destination, schema: &TableSchema, order: Option<ColumnType>) -> Result<Self> {
+        let full_load = destination.full_load(schema)?;
         let plain = fingerprints::schema(order);
-        let path = workspace.new_file("fingerprints.parquet");
-        let encoder = Encoder::start(path, SchemaRef::clone(&plain), Encoding::Plain)?;
+        let encoder = destination.fingerprints(&plain)?;
         let fingerprints = Fingerprints { schema: plain, encoder, orders: SetHash::default() };
-        Ok(Self { workspace: workspace.clone(), full_load, fingerprints, cdc: None, written: Written::default() })
+        Ok(Self { destination, full_load, fingerprints, cdc: None, written: Written::default() })
     }
 
     /// Writes rows of the new snapshot where their verdicts say; `prints` are theirs, by `plan`.
@@ -107,7 +142,7 @@ impl Output {
             .map_err(|error| Error::internal("BadBatch", "columns of one batch do not match").caused_by(error))?;
         let encoder = match &mut self.cdc {
             Some(encoder) => encoder,
-            none => none.insert(Encoder::start(self.workspace.new_file("cdc.parquet"), schema, Encoding::Table)?),
+            none => none.insert(self.destination.cdc(schema)?),
         };
         encoder.write(batch)
     }
@@ -117,21 +152,18 @@ impl Output {
         self.written
     }
 
-    /// Ends the files with their footers: the full load, and the CDC file if there were changes. The fingerprints still
-    /// lack theirs: what the full load's tag is shows when it is stored.
-    pub(super) fn finish(self, full_load: &Footer, cdc: &Footer) -> Result<Finished> {
-        let cdc = self.cdc.map(|encoder| encoder.finish(cdc)).transpose()?;
-        let full_load = self.full_load.finish(full_load)?;
-        let Fingerprints { mut encoder, orders, .. } = self.fingerprints;
-        Ok(Finished { full_load, cdc, fingerprints: UnboundFingerprints { file: encoder.join()?, orders } })
+    /// The full load, which has all of its rows: only the deleted ones are still to be written.
+    pub(super) fn take_full_load(&mut self) -> Encoder {
+        std::mem::take(&mut self.full_load)
     }
-}
 
-/// The files of a table, complete.
-pub(super) struct Finished {
-    pub(super) full_load: Payload,
-    pub(super) cdc: Option<Payload>,
-    pub(super) fingerprints: UnboundFingerprints,
+    /// Ends the CDC file with its footer, if there were changes. The fingerprints still lack theirs: what the full load's
+    /// tag is shows when it is stored.
+    pub(super) fn finish(self, cdc: &Footer) -> Result<(Option<Payload>, UnboundFingerprints)> {
+        let cdc = self.cdc.map(|encoder| encoder.finish(cdc)).transpose()?;
+        let Fingerprints { mut encoder, orders, .. } = self.fingerprints;
+        Ok((cdc, UnboundFingerprints { file: encoder.join()?, orders }))
+    }
 }
 
 /// The file of the fingerprints, which lacks only what they belong to.
@@ -153,14 +185,18 @@ impl UnboundFingerprints {
 }
 
 /// A Parquet file under construction on a thread of its own.
-struct Encoder {
+#[derive(Default)]
+pub(super) struct Encoder {
     batches: Option<SyncSender<RecordBatch>>,
     thread: Option<JoinHandle<Result<ParquetWriter>>>,
 }
 
 impl Encoder {
-    fn start(path: PathBuf, schema: SchemaRef, encoding: Encoding) -> Result<Self> {
-        let mut writer = ParquetWriter::create(path, schema, encoding);
+    pub(super) fn start(path: PathBuf, schema: SchemaRef, encoding: Encoding) -> Result<Self> {
+        Self::of(ParquetWriter::create(path, schema, encoding))
+    }
+
+    fn of(mut writer: ParquetWriter) -> Result<Self> {
         let (batches, received) = sync_channel::<RecordBatch>(WAITING);
         let encode = move || {
             received.iter().try_for_each(|batch| writer.write(&batch))?;
@@ -171,7 +207,7 @@ impl Encoder {
     }
 
     /// Hands rows over; the error is that of the thread, should it have stopped.
-    fn write(&mut self, batch: RecordBatch) -> Result<()> {
+    pub(super) fn write(&mut self, batch: RecordBatch) -> Result<()> {
         if self.batches.as_ref().is_some_and(|batches| batches.send(batch).is_ok()) {
             return Ok(());
         }
@@ -187,7 +223,8 @@ impl Encoder {
             .ok_or_else(|| Error::internal("Panic", "encoding ended in a panic; nothing was published"))?
     }
 
-    fn finish(mut self, footer: &Footer) -> Result<Payload> {
+    /// Ends the file with its footer.
+    pub(super) fn finish(mut self, footer: &Footer) -> Result<Payload> {
         self.join()?.finish(footer.to_metadata())
     }
 }

@@ -88,6 +88,7 @@ impl Publication<'_> {
             rows: found.counts.rows,
             row_set_hash: found.set_hash.to_hex(),
             schema: found.schema.clone(),
+            captured: None,
         }
     }
 }

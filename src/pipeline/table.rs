@@ -2,18 +2,18 @@
 
 use std::time::{Duration, Instant};
 
-use super::Run;
 use super::compare::{Comparison, Stamp};
 use super::fetch::{Compared, compare_with_base};
 use super::output::UnboundFingerprints;
 use super::publish::{Publication, Published};
+use super::{Run, within};
 use crate::error::Result;
 use crate::lake::base::BaseOutline;
 use crate::lake::commit::{Entry, StateVersion, TableLog};
 use crate::lake::fingerprints::{Fingerprints, Origin, WORTH_KEEPING_ROWS};
 use crate::lake::footer::Footer;
 use crate::lake::layout;
-use crate::lake::store::ETag;
+use crate::lake::store::{ETag, Stages, Underway};
 use crate::position::Position;
 use crate::report::{TableReport, TableStatus};
 use crate::table::{TableSchema, TableSpec};
@@ -23,6 +23,9 @@ const ENTRIES: u32 = 3;
 
 /// The time that storing the results may take at the least.
 const STORE_TIME: Duration = Duration::from_secs(5);
+
+/// Taking back what was not stored may take so long, at the most: nothing depends on it.
+const SETTLE_TIME: Duration = Duration::from_secs(5);
 
 /// How one entry ended.
 enum Ended {
@@ -40,7 +43,7 @@ impl From<TableReport> for Ended {
 /// Runs one table to its report; an error becomes part of it.
 pub(super) async fn run(run: &Run<'_>, spec: &TableSpec, state: Result<StateVersion>) -> TableReport {
     let started = Instant::now();
-    let mut report = match attempts(run, spec, state).await {
+    let mut report = match Box::pin(attempts(run, spec, state)).await {
         Ok(report) => report,
         Err(error) => TableReport::failed(spec.name.as_str(), error),
     };
@@ -87,11 +90,29 @@ async fn enter(run: &Run<'_>, spec: &TableSpec, state: &StateVersion) -> Result<
         position: claim.as_ref().map_or(Some(run.position.clone()), |claim| claim.position.clone()),
         previous_run_at: outline.newest().map(|footer| footer.run_at),
     };
-    let stored = stored_schema(state, &outline);
-    let compared = compare_with_base(run, spec, &outline, stored.cloned(), &stamp).await?;
-    let resumed = claim.is_some();
+    // What is not stored is taken back, whatever becomes of the rest.
+    let (stages, underway) = Stages::open(run.store, !run.request.dry_run);
+    let started = Start { state, resumed: claim.is_some(), outline: &outline, stamp: &stamp };
+    let ended = compare_and_store(run, spec, &started, stages).await;
+    run.settle(spec, underway).await;
+    ended
+}
+
+/// Where a run begins with a table.
+struct Start<'a> {
+    state: &'a StateVersion,
+    /// Whether the claim in the state is ours already.
+    resumed: bool,
+    outline: &'a BaseOutline,
+    stamp: &'a Stamp,
+}
+
+async fn compare_and_store(run: &Run<'_>, spec: &TableSpec, start: &Start<'_>, stages: Stages) -> Result<Ended> {
+    let Start { state, resumed, outline, stamp } = *start;
+    let stored = stored_schema(state, outline);
+    let compared = Box::pin(compare_with_base(run, spec, outline, stored.cloned(), stamp, stages)).await?;
     let Compared { found, fingerprints, replaced } = compared;
-    let publication = Publication { state, resumed, outline: &outline, found: &found, stamp: &stamp };
+    let publication = Publication { state, resumed, outline, found: &found, stamp };
     let (ended, full_load) = finish(run, spec, &publication).await?;
     if let Some(etag) = full_load.filter(|_| fingerprints.rows() >= WORTH_KEEPING_ROWS) {
         let origin = Origin::new(etag, &spec.pk, found.schema.order(spec));
@@ -187,7 +208,7 @@ fn busy(spec: &TableSpec, why: &str) -> TableReport {
     TableReport { warnings, ..TableReport::new(spec.name.as_str(), TableStatus::Busy) }
 }
 
-fn log(report: &TableReport) {
+pub(super) fn log(report: &TableReport) {
     let TableReport { name, status, rows, inserted, updated, deleted, silent_changes, elapsed_ms, .. } = report;
     match &report.error {
         Some(error) => tracing::error!(
@@ -209,6 +230,17 @@ fn log(report: &TableReport) {
 }
 
 impl Run<'_> {
+    /// Waits until nothing is left of what was brought to the store and not stored: uploads, temporary files.
+    async fn settle(&self, spec: &TableSpec, underway: Underway) {
+        let ended = async {
+            underway.ended().await;
+            Ok(())
+        };
+        if within(self.late(SETTLE_TIME), ended).await.is_err() {
+            tracing::warn!(table = %spec.name, "parts of an upload may stay in the lake until a lifecycle rule removes them");
+        }
+    }
+
     /// Whether the table is at the run's position and nothing is pending.
     fn is_current(&self, state: &StateVersion) -> bool {
         !self.request.force && state.state.pending.is_none() && state.position() == Some(&self.position)

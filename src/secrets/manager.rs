@@ -1,4 +1,4 @@
-//! Kaggle's credentials in AWS Secrets Manager.
+//! Secrets in AWS Secrets Manager.
 
 use std::time::Duration;
 
@@ -13,7 +13,8 @@ use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_secretsmanager::operation::get_secret_value::{GetSecretValueError, GetSecretValueOutput};
 
 use super::KaggleCredentials;
-use super::format::{malformed, parse};
+use super::format::parse;
+use crate::config::KAGGLE_SECRET_ID;
 use crate::error::{Error, Result};
 
 /// Time-outs and retries. The defaults are meant for production; tests shorten them.
@@ -76,10 +77,17 @@ pub fn client(sdk: &SdkConfig, timing: &Timing) -> Client {
 
 /// The credentials in the current version of the secret `id` (a name or an ARN).
 pub(super) async fn kaggle(client: &Client, id: &str) -> Result<KaggleCredentials> {
-    let answer = client.get_secret_value().secret_id(id).send().await.map_err(|error| failure(id, error))?;
-    let place = format!("the secret {id}");
-    let text = text_of(&answer).ok_or_else(|| malformed(&place, "holds no text"))?;
-    parse(text, &place)
+    let text = text(client, id, KAGGLE_SECRET_ID).await?;
+    parse(&text, &format!("the secret {id}"))
+}
+
+/// The text of the current version of the secret `id` (a name or an ARN), which `setting` names.
+pub(super) async fn text(client: &Client, id: &str, setting: &str) -> Result<String> {
+    let answer = client.get_secret_value().secret_id(id).send().await.map_err(|error| failure(id, setting, error))?;
+    let text = text_of(&answer).map(str::to_owned);
+    text.ok_or_else(|| {
+        Error::config("SecretMalformed", format!("the secret {id} holds no text")).hint("give it a value of JSON")
+    })
 }
 
 fn text_of(answer: &GetSecretValueOutput) -> Option<&str> {
@@ -87,9 +95,9 @@ fn text_of(answer: &GetSecretValueOutput) -> Option<&str> {
     answer.secret_string().or_else(binary)
 }
 
-fn failure(id: &str, error: SdkError<GetSecretValueError>) -> Error {
+fn failure(id: &str, setting: &str, error: SdkError<GetSecretValueError>) -> Error {
     let outcome = match &error {
-        SdkError::ServiceError(answer) => refusal(id, answer.err().code().unwrap_or_default()),
+        SdkError::ServiceError(answer) => refusal(id, setting, answer.err().code().unwrap_or_default()),
         SdkError::ConstructionFailure(_) => not_configured(id),
         // The connector's own faults have a kind; what has none went wrong before anything was sent.
         SdkError::DispatchFailure(failure) if failure.is_other() && failure.as_other().is_none() => not_configured(id),
@@ -99,13 +107,13 @@ fn failure(id: &str, error: SdkError<GetSecretValueError>) -> Error {
     if matches!(error, SdkError::ResponseError(_)) { outcome } else { outcome.caused_by(error) }
 }
 
-fn refusal(id: &str, code: &str) -> Error {
+fn refusal(id: &str, setting: &str, code: &str) -> Error {
     match code {
         "ResourceNotFoundException" => Error::config("SecretNotFound", format!("there is no secret {id}"))
-            .hint("check KAGGLE_SECRET_ID, the region and the account; a secret needs a current version"),
+            .hint(format!("check {setting}, the region and the account; a secret needs a current version")),
         "InvalidRequestException" | "InvalidParameterException" | "ValidationException" => {
             Error::config("SecretNotFound", format!("the secret {id} cannot be asked for"))
-                .hint("check KAGGLE_SECRET_ID, and that the secret is not scheduled for deletion")
+                .hint(format!("check {setting}, and that the secret is not scheduled for deletion"))
         }
         code if DENIED.contains(&code) => Error::config("SecretDenied", format!("reading the secret {id} is denied"))
             .hint(

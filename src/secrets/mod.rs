@@ -7,21 +7,23 @@
 //!
 //! No error of this module, and none of its causes, shows a secret or a part of one.
 
+mod cache;
 mod format;
 mod local;
 mod manager;
+mod sqlserver;
 
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use aws_sdk_secretsmanager::Client;
-use futures_util::future::BoxFuture;
-use tokio::sync::Mutex;
-
+use self::cache::Cached;
 pub use self::manager::{Timing, client};
+pub use self::sqlserver::{LoginCache, SqlServerLogin};
 use crate::config::{Environment, KAGGLE_SECRET_ID};
 use crate::error::Result;
+use aws_sdk_secretsmanager::Client;
+use futures_util::future::BoxFuture;
 
 /// A secret text. It has no `Display` and no `Serialize`; its `Debug` form hides it.
 #[derive(Clone, PartialEq, Eq)]
@@ -31,6 +33,11 @@ impl Secret {
     /// Wraps a text, without the white space around it.
     pub fn new(text: &str) -> Self {
         Self(text.trim().to_owned())
+    }
+
+    /// Wraps a text exactly as it stands.
+    pub fn verbatim(text: &str) -> Self {
+        Self(text.to_owned())
     }
 
     /// The text itself, for the one place that sends it.
@@ -64,15 +71,16 @@ pub enum KaggleCredentials {
 /// Kaggle's credentials, resolved at the first need and kept for the life of the process (a Lambda container).
 pub struct CredentialCache {
     origin: Origin,
-    current: Mutex<Option<Arc<KaggleCredentials>>>,
+    current: Cached<KaggleCredentials>,
 }
 
 enum Origin {
-    Fixed(Arc<KaggleCredentials>),
+    Fixed(KaggleCredentials),
     Found { environment: Environment, home: Option<PathBuf>, secrets_manager: ClientFactory },
 }
 
-type ClientFactory = Box<dyn Fn() -> BoxFuture<'static, Client> + Send + Sync>;
+/// Makes a client of Secrets Manager, when one is needed.
+pub(crate) type ClientFactory = Box<dyn Fn() -> BoxFuture<'static, Client> + Send + Sync>;
 
 impl CredentialCache {
     /// A cache that looks in `environment`, then below `home` (the user's home folder). `secrets_manager` makes the
@@ -87,7 +95,7 @@ impl CredentialCache {
 
     /// A cache of credentials that never change.
     pub fn fixed(credentials: KaggleCredentials) -> Self {
-        Self::of(Origin::Fixed(Arc::new(credentials)))
+        Self::of(Origin::Fixed(credentials))
     }
 
     /// Kaggle's credentials, fetched only the first time.
@@ -96,11 +104,7 @@ impl CredentialCache {
     /// `SecretNotFound`, `SecretDenied`, `SecretMalformed`, `AwsNotConfigured` (kind `Config`) or `SecretUnavailable`
     /// (kind `Transient`). An error is not kept: the next call tries again.
     pub async fn kaggle(&self) -> Result<Arc<KaggleCredentials>> {
-        let mut current = self.current.lock().await;
-        if let Some(credentials) = &*current {
-            return Ok(Arc::clone(credentials));
-        }
-        self.fetch_into(&mut current).await
+        self.current.get(Box::pin(self.origin.fetch())).await
     }
 
     /// Kaggle's credentials anew, after `stale` ones were refused: they may have been rotated. When another caller has
@@ -109,21 +113,14 @@ impl CredentialCache {
     /// # Errors
     /// As [`Self::kaggle`].
     pub async fn renew_kaggle(&self, stale: &Arc<KaggleCredentials>) -> Result<Arc<KaggleCredentials>> {
-        let mut current = self.current.lock().await;
-        match &*current {
-            Some(newer) if !Arc::ptr_eq(newer, stale) => Ok(Arc::clone(newer)),
-            _ => self.fetch_into(&mut current).await,
+        match self.origin {
+            Origin::Fixed(_) => self.kaggle().await,
+            Origin::Found { .. } => self.current.renew(stale, Box::pin(self.origin.fetch())).await,
         }
     }
 
     fn of(origin: Origin) -> Self {
-        Self { origin, current: Mutex::new(None) }
-    }
-
-    async fn fetch_into(&self, current: &mut Option<Arc<KaggleCredentials>>) -> Result<Arc<KaggleCredentials>> {
-        let credentials = self.origin.fetch().await?;
-        *current = Some(Arc::clone(&credentials));
-        Ok(credentials)
+        Self { origin, current: Cached::default() }
     }
 }
 
@@ -139,16 +136,15 @@ impl fmt::Debug for CredentialCache {
 }
 
 impl Origin {
-    async fn fetch(&self) -> Result<Arc<KaggleCredentials>> {
+    async fn fetch(&self) -> Result<KaggleCredentials> {
         let (environment, home, secrets_manager) = match self {
-            Self::Fixed(credentials) => return Ok(Arc::clone(credentials)),
+            Self::Fixed(credentials) => return Ok(credentials.clone()),
             Self::Found { environment, home, secrets_manager } => (environment, home, secrets_manager),
         };
-        let credentials = match environment.get(KAGGLE_SECRET_ID) {
-            Some(id) => manager::kaggle(&secrets_manager().await, id).await?,
-            None => local::kaggle(environment, home.as_deref()).await?,
-        };
-        Ok(Arc::new(credentials))
+        match environment.get(KAGGLE_SECRET_ID) {
+            Some(id) => manager::kaggle(&secrets_manager().await, id).await,
+            None => local::kaggle(environment, home.as_deref()).await,
+        }
     }
 }
 

@@ -1,15 +1,18 @@
-//! Sources: where a snapshot comes from. They are a closed set, and all end in the same value, an [`Archive`].
+//! Sources: where snapshots, or changes, come from. They are a closed set. Those of snapshots end in the same value, an
+//! [`Archive`]; a database that captures its changes gives these.
 
 mod ahead;
 pub mod archive;
 mod inflate;
 pub mod kaggle;
+pub mod sqlserver;
 
 use std::path::Path;
 use std::sync::Arc;
 
 use self::archive::Archive;
 use self::kaggle::{Dataset, Kaggle};
+use self::sqlserver::{Lsn, SqlServer};
 pub use crate::config::Limits;
 use crate::error::{Error, Result};
 use crate::position::Position;
@@ -40,6 +43,8 @@ pub enum Source {
         /// Their digest.
         position: Position,
     },
+    /// A database that captures its changes.
+    SqlServer(SqlServer),
 }
 
 impl Source {
@@ -50,19 +55,21 @@ impl Source {
         Ok(Self::Local { name: path.display().to_string(), archive, position })
     }
 
-    /// `kaggle` or `local`.
+    /// `kaggle`, `local` or `sqlserver`.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Kaggle { .. } => "kaggle",
             Self::Local { .. } => "local",
+            Self::SqlServer(_) => "sqlserver",
         }
     }
 
-    /// The dataset, or where the files are.
+    /// The dataset, where the files are, or the database.
     pub fn name(&self) -> String {
         match self {
             Self::Kaggle { dataset, .. } => dataset.to_string(),
             Self::Local { name, .. } => name.clone(),
+            Self::SqlServer(sqlserver) => sqlserver.database.clone(),
         }
     }
 
@@ -73,6 +80,7 @@ impl Source {
                 Ok(Position::Version(client.current_version(dataset, deadline).await?))
             }
             Self::Local { position, .. } => Ok(position.clone()),
+            Self::SqlServer(sqlserver) => Ok(Position::Lsn(sqlserver.server.max_lsn().await?.unwrap_or(Lsn::ZERO))),
         }
     }
 

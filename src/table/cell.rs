@@ -4,8 +4,9 @@
 //! meaning back, so leading zeros, `+1` and integers beyond 2^53 stay text. The *lenient* one serves types that the
 //! configuration declares: it also takes what a person would accept (`+1`, `007`, a decimal comma, any UTC offset).
 
-use chrono::{DateTime, FixedOffset, NaiveDate, NaiveDateTime, NaiveTime};
+use chrono::FixedOffset;
 
+use super::time;
 use super::types::ColumnType;
 
 /// The greatest integer up to which every integer is exact in a double.
@@ -58,17 +59,39 @@ pub(crate) fn bool(text: &str, reading: Reading) -> Option<bool> {
 
 /// A decimal integer. Strictly: no plus, no leading zero, no `-0`, at most 2^53 in magnitude.
 pub(crate) fn int64(text: &str, reading: Reading) -> Option<i64> {
-    let digits = text.strip_prefix('-').unwrap_or(text).as_bytes();
     if reading == Reading::Lenient {
         return text.trim().parse().ok();
     }
-    match digits {
-        [b'0'] => (text == "0").then_some(0),
-        [b'1'..=b'9', ..] => {
-            text.parse().ok().filter(|value: &i64| value.unsigned_abs() <= MAX_EXACT_INT.unsigned_abs())
-        }
-        _ => None,
+    let (negative, digits) = sign(text);
+    let written_as_is = match digits {
+        [b'0'] => !negative,
+        [b'1'..=b'9', rest @ ..] => rest.len() < 16,
+        _ => false,
+    };
+    let magnitude = if written_as_is { natural(digits) } else { None };
+    let value = i64::try_from(magnitude?).ok().filter(|&value| value <= MAX_EXACT_INT)?;
+    Some(if negative { -value } else { value })
+}
+
+/// Whether a minus leads, and the text behind it.
+fn sign(text: &str) -> (bool, &[u8]) {
+    match text.as_bytes() {
+        [b'-', digits @ ..] => (true, digits),
+        digits => (false, digits),
     }
+}
+
+/// The number that at most 19 digits write.
+fn natural(digits: &[u8]) -> Option<u64> {
+    let mut value = 0;
+    for byte in digits {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            return None;
+        }
+        value = value * 10 + u64::from(digit);
+    }
+    Some(value)
 }
 
 /// A finite number. Strictly: its shortest double form has the same digits as the text, trailing zeros of the
@@ -96,24 +119,29 @@ pub(crate) fn double(text: &str, reading: Reading) -> Option<f64> {
 /// The usual number, like `-12.50`: at most 15 digits with a point among them, no leading zero. The quotient of two integers
 /// that a double holds exactly is rounded only once, so it is the double that the text stands for.
 fn short_double(text: &str) -> Option<f64> {
-    let digits = text.strip_prefix('-').unwrap_or(text).as_bytes();
-    let point = digits.iter().position(|&byte| byte == b'.')?;
+    let (negative, digits) = sign(text);
+    let point = digits.iter().position(|&byte| byte == b'.').filter(|_| digits.len() <= 16)?;
     let (whole, fraction) = (&digits[..point], &digits[point + 1..]);
-    if !matches!(whole, [b'0'] | [b'1'..=b'9', ..]) || fraction.is_empty() || digits.len() > 16 {
+    if !matches!(whole, [b'0'] | [b'1'..=b'9', ..]) || fraction.is_empty() {
         return None;
     }
-    let all = whole.iter().chain(fraction).try_fold(0_u64, |value, byte| {
-        let digit = byte.wrapping_sub(b'0');
-        (digit < 10).then(|| value * 10 + u64::from(digit))
-    });
-    let mantissa = all.filter(|&mantissa| mantissa > 0 || digits.len() == text.len())?;
+    let scale = POWERS_OF_TEN[fraction.len()];
+    let mantissa = natural(whole)? * scale + natural(fraction)?;
     #[expect(clippy::cast_precision_loss, reason = "less than 2^53")]
-    let value = mantissa as f64 / POWERS_OF_TEN[fraction.len()];
-    Some(if digits.len() == text.len() { value } else { -value })
+    let value = mantissa as f64 / scale as f64;
+    (mantissa > 0 || !negative).then_some(if negative { -value } else { value })
 }
 
-/// The powers of ten up to 10^15, each exact.
-const POWERS_OF_TEN: [f64; 16] = [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
+/// The powers of ten up to 10^15, each exact in a double.
+const POWERS_OF_TEN: [u64; 16] = {
+    let mut powers = [1; 16];
+    let mut exponent = 1;
+    while exponent < 16 {
+        powers[exponent] = powers[exponent - 1] * 10;
+        exponent += 1;
+    }
+    powers
+};
 
 /// A decimal that fits `precision` digits, `scale` of them after the point, exactly. A comma may stand for the point.
 pub(crate) fn decimal(text: &str, precision: u8, scale: i8) -> Option<i128> {
@@ -142,13 +170,12 @@ pub(crate) fn decimal(text: &str, precision: u8, scale: i8) -> Option<i128> {
 
 /// `YYYY-MM-DD`, as days since 1970-01-01.
 pub(crate) fn date(text: &str) -> Option<i32> {
-    let days = calendar_day(text.as_bytes())?.signed_duration_since(NaiveDate::default()).num_days();
-    i32::try_from(days).ok()
+    time::day(text.as_bytes())
 }
 
 /// `YYYY-MM-DD`, alone or followed by `T` or a space and `HH:MM[:SS[.ffffff]]`, as microseconds since 1970-01-01.
 pub(crate) fn timestamp(text: &str) -> Option<i64> {
-    naive(text).map(|time| time.and_utc().timestamp_micros())
+    time::moment(text.as_bytes())
 }
 
 /// A timestamp followed by `Z`, `+00:00`, `+0000`, `+00` or ` UTC`; leniently by any offset; as microseconds.
@@ -164,50 +191,7 @@ pub(crate) fn timestamp_utc(text: &str, reading: Reading) -> Option<i64> {
     let at = text.rfind(['+', '-']).filter(|&at| at > 10)?;
     let (local, offset) = text.split_at(at);
     let offset: FixedOffset = offset.parse().ok()?;
-    let time: DateTime<FixedOffset> = naive(local)?.and_local_timezone(offset).single()?;
-    Some(time.timestamp_micros())
-}
-
-fn naive(text: &str) -> Option<NaiveDateTime> {
-    let bytes = text.as_bytes();
-    let day = calendar_day(bytes.get(..10)?)?;
-    match bytes.get(10) {
-        None => Some(day.and_time(NaiveTime::MIN)),
-        Some(b'T' | b' ') => clock(bytes.get(11..)?).map(|time| day.and_time(time)),
-        Some(_) => None,
-    }
-}
-
-fn calendar_day(bytes: &[u8]) -> Option<NaiveDate> {
-    let [y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2] = bytes else { return None };
-    let year = i32::try_from(number(&[*y1, *y2, *y3, *y4])?).ok().filter(|&year| year > 0)?;
-    NaiveDate::from_ymd_opt(year, number(&[*m1, *m2])?, number(&[*d1, *d2])?)
-}
-
-fn clock(bytes: &[u8]) -> Option<NaiveTime> {
-    let (hour_minute, rest) = bytes.split_at_checked(5)?;
-    let [h1, h2, b':', m1, m2] = hour_minute else { return None };
-    let (second, fraction) = match rest {
-        [] => (0, &[][..]),
-        [b':', s1, s2] => (number(&[*s1, *s2])?, &[][..]),
-        [b':', s1, s2, b'.', fraction @ ..] if !fraction.is_empty() => (number(&[*s1, *s2])?, fraction),
-        _ => return None,
-    };
-    NaiveTime::from_hms_micro_opt(number(&[*h1, *h2])?, number(&[*m1, *m2])?, second, micros(fraction)?)
-}
-
-/// The digits of a fraction of a second as microseconds; digits beyond the sixth must be zero.
-fn micros(fraction: &[u8]) -> Option<u32> {
-    let (kept, dropped) = fraction.split_at(fraction.len().min(6));
-    if dropped.len() > 3 || dropped.iter().any(|&digit| digit != b'0') {
-        return None;
-    }
-    let scale = 10_u32.pow(6 - u32::try_from(kept.len()).ok()?);
-    if kept.is_empty() { Some(0) } else { Some(number(kept)? * scale) }
-}
-
-fn number(digits: &[u8]) -> Option<u32> {
-    digits.iter().try_fold(0_u32, |value, digit| digit.is_ascii_digit().then(|| value * 10 + u32::from(digit - b'0')))
+    Some(timestamp(local)? - i64::from(offset.local_minus_utc()) * time::MICROS_PER_SECOND)
 }
 
 /// `12,5` as `12.5`, where there is one comma and no point.

@@ -48,30 +48,26 @@ impl ColumnBuilder {
         Self { reading, values }
     }
 
-    /// Appends a cell; `false` when its text does not fit the type (a null takes its place).
-    pub(crate) fn append(&mut self, text: Option<&str>) -> bool {
-        macro_rules! typed {
-            ($builder:expr, $parse:expr) => {{
-                let value = text.and_then($parse);
-                $builder.append_option(value);
-                value.is_some() || text.is_none()
-            }};
-        }
+    /// Appends cells, `None` for a null, up to one whose text does not fit the type; gives that one's place among them.
+    pub(crate) fn extend<'a>(&mut self, cells: impl Iterator<Item = Option<&'a str>>) -> Option<usize> {
         let reading = self.reading;
         match &mut self.values {
-            Values::Bool(values) => typed!(values, |text| cell::bool(text, reading)),
-            Values::Int64(values) => typed!(values, |text| cell::int64(text, reading)),
-            Values::Double(values) => typed!(values, |text| cell::double(text, reading)),
+            Values::Bool(values) => fill(cells, |text| cell::bool(text, reading), |value| values.append_option(value)),
+            Values::Int64(values) => {
+                fill(cells, |text| cell::int64(text, reading), |value| values.append_option(value))
+            }
+            Values::Double(values) => {
+                fill(cells, |text| cell::double(text, reading), |value| values.append_option(value))
+            }
             Values::Decimal { values, precision, scale } => {
-                typed!(values, |text| cell::decimal(text, *precision, *scale))
+                fill(cells, |text| cell::decimal(text, *precision, *scale), |value| values.append_option(value))
             }
-            Values::Date(values) => typed!(values, cell::date),
-            Values::Timestamp(values) => typed!(values, cell::timestamp),
-            Values::TimestampUtc(values) => typed!(values, |text| cell::timestamp_utc(text, reading)),
-            Values::String(values) => {
-                values.append_option(text);
-                true
+            Values::Date(values) => fill(cells, cell::date, |value| values.append_option(value)),
+            Values::Timestamp(values) => fill(cells, cell::timestamp, |value| values.append_option(value)),
+            Values::TimestampUtc(values) => {
+                fill(cells, |text| cell::timestamp_utc(text, reading), |value| values.append_option(value))
             }
+            Values::String(values) => fill(cells, Some, |value| values.append_option(value)),
         }
     }
 
@@ -87,4 +83,20 @@ impl ColumnBuilder {
             Values::String(values) => Arc::new(values.finish()),
         }
     }
+}
+
+/// One loop for each type of column.
+fn fill<'a, T>(
+    cells: impl Iterator<Item = Option<&'a str>>,
+    parse: impl Fn(&'a str) -> Option<T>,
+    mut append: impl FnMut(Option<T>),
+) -> Option<usize> {
+    for (place, text) in cells.enumerate() {
+        let value = text.and_then(&parse);
+        if value.is_none() && text.is_some() {
+            return Some(place);
+        }
+        append(value);
+    }
+    None
 }

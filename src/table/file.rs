@@ -9,7 +9,7 @@ use arrow::datatypes::SchemaRef;
 use super::cell::{self, Reading};
 use super::column::ColumnBuilder;
 use super::header;
-use super::records::{MAX_RECORD, Record, RecordError, Records};
+use super::records::{Block, MAX_RECORD, RecordError, Records};
 use super::schema::{Column, TableSchema};
 use super::spec::{Encoding, TableSpec};
 use super::text::{self, TextBlocks, TextError};
@@ -81,10 +81,10 @@ impl CsvFile {
     pub fn infer(&self, spec: &TableSpec, stored: Option<&TableSchema>) -> Result<TableSchema, PassError> {
         let (mut records, names) = self.start(spec)?;
         let mut guesses: Vec<Guess> = names.iter().map(|name| Guess::new(name, spec, stored)).collect();
-        while let Some(record) = records.next().map_err(|error| self.fault(error))? {
-            self.check_width(&record, names.len())?;
+        let width = names.len();
+        while let Some(block) = records.block(width, BATCH_ROWS).map_err(|error| self.fault(error, width))? {
             for (index, guess) in guesses.iter_mut().enumerate() {
-                guess.see(cell_text(&record, index, spec));
+                cells(&block, index, spec).for_each(|text| guess.see(text));
             }
         }
         Ok(evolve(stored, names, guesses))
@@ -99,10 +99,10 @@ impl CsvFile {
     ) -> Result<(), PassError> {
         let (mut records, names) = self.start(spec)?;
         let mut builder = RowsBuilder::new(spec, schema, &names);
-        while let Some(record) = records.next().map_err(|error| self.fault(error))? {
-            self.check_width(&record, names.len())?;
-            if let Err(column) = builder.push(&record, spec) {
-                return Err(self.misfit(column, record.line, spec, schema));
+        let fault = |error| self.fault(error, names.len());
+        while let Some(block) = records.block(names.len(), BATCH_ROWS - builder.lines.len()).map_err(fault)? {
+            if let Err((column, line)) = builder.push(&block, spec) {
+                return Err(self.misfit(column, line, spec, schema));
             }
             if builder.lines.len() == BATCH_ROWS {
                 each(builder.finish()?)?;
@@ -117,22 +117,11 @@ impl CsvFile {
     fn start(&self, spec: &TableSpec) -> Result<(Records, Vec<String>), PassError> {
         let encoding = spec.encoding.or_else(|| self.detected.get().copied());
         let mut records = Records::new(TextBlocks::new((self.open)()?, encoding), spec.sep);
-        let names = match records.next().map_err(|error| self.fault(error))? {
+        let names = match records.next().map_err(|error| self.fault(error, 0))? {
             Some(record) => header::names(&record, &self.name, spec)?,
             None => return Err(empty(&self.name, &spec.name.to_string()).into()),
         };
         Ok((records, names))
-    }
-
-    fn check_width(&self, record: &Record<'_>, expected: usize) -> Result<()> {
-        if record.len() == expected {
-            return Ok(());
-        }
-        Err(Error::data(
-            "RaggedRow",
-            format!("`{}` line {}: {} fields where the header has {expected}", self.name, record.line, record.len()),
-        )
-        .hint("repair the line at the source (a delimiter inside a value needs quotes), or check the table's `sep`"))
     }
 
     fn misfit(&self, column: usize, line: u64, spec: &TableSpec, schema: &TableSchema) -> PassError {
@@ -145,9 +134,15 @@ impl CsvFile {
         Error::data("CellMisfit", message).hint(hint).into()
     }
 
-    fn fault(&self, error: RecordError) -> PassError {
+    /// The error of a record that was to have `width` fields.
+    fn fault(&self, error: RecordError, width: usize) -> PassError {
         let name = &self.name;
         match error {
+            RecordError::Ragged { line, fields } => {
+                let message = format!("`{name}` line {line}: {fields} fields where the header has {width}");
+                let hint = "repair the line at the source (a delimiter inside a value needs quotes), or check the table's `sep`";
+                Error::data("RaggedRow", message).hint(hint).into()
+            }
             RecordError::Text { error: TextError::Invalid { assumed: true, .. }, .. } => PassError::NotUtf8,
             RecordError::Text { error: TextError::Invalid { offset, .. }, line } => Error::data(
                 "BadEncoding",
@@ -191,9 +186,10 @@ fn unreadable(name: &str, line: u64, cause: std::io::Error) -> Error {
     })
 }
 
-/// The text of a cell, `None` where it means null.
-fn cell_text<'a>(record: &Record<'a>, index: usize, spec: &TableSpec) -> Option<&'a str> {
-    record.get(index).filter(|text| !text.is_empty() && !spec.null_values.iter().any(|null| null == text))
+/// The texts of the cells of field `index`, `None` where they mean null.
+fn cells<'a>(block: &Block<'a>, index: usize, spec: &TableSpec) -> impl Iterator<Item = Option<&'a str>> {
+    let is_null = |text: &str| text.is_empty() || spec.null_values.iter().any(|null| null == text);
+    block.column(index).map(move |text| (!is_null(text)).then_some(text))
 }
 
 /// What is known of a column's type so far.
@@ -253,16 +249,17 @@ impl RowsBuilder {
         Self { schema: schema.arrow(), columns, places, lines: Vec::new() }
     }
 
-    /// Appends a record, or gives the column whose value does not fit.
-    fn push(&mut self, record: &Record<'_>, spec: &TableSpec) -> Result<(), usize> {
+    /// Appends records, or gives the column and the line of the first value that does not fit.
+    fn push(&mut self, block: &Block<'_>, spec: &TableSpec) -> Result<(), (usize, u64)> {
+        let mut first: Option<(usize, usize)> = None;
         for (field, &place) in self.places.iter().enumerate() {
-            let fits = self.columns[place].as_mut().is_some_and(|column| column.append(cell_text(record, field, spec)));
-            if !fits {
-                return Err(place);
+            let misfit = self.columns[place].as_mut().and_then(|column| column.extend(cells(block, field, spec)));
+            if let Some(row) = misfit.filter(|&row| first.is_none_or(|(earlier, _)| row < earlier)) {
+                first = Some((row, place));
             }
         }
-        self.lines.push(record.line);
-        Ok(())
+        self.lines.extend_from_slice(block.lines);
+        first.map_or(Ok(()), |(row, place)| Err((place, block.lines[row])))
     }
 
     fn finish(&mut self) -> Result<Rows> {
@@ -276,5 +273,48 @@ impl RowsBuilder {
         let batch = RecordBatch::try_new(Arc::clone(&self.schema), arrays)
             .map_err(|error| Error::internal("BadBatch", "columns of one batch do not match").caused_by(error))?;
         Ok(Rows { batch, lines })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::table::{OnDuplicateKey, SchemaPolicy, TableName, UpdateDetection};
+
+    /// Reads `text` as the int64 columns `a`, `b` and `c`, of which `b` and `c` are declared.
+    fn fault(text: &'static str) -> PassError {
+        let declared = ["b", "c"].map(|name| (name.to_owned(), ColumnType::Int64));
+        let spec = TableSpec {
+            name: TableName::parse("t").unwrap(),
+            sep: b';',
+            encoding: None,
+            null_values: vec!["-".to_owned()],
+            pk: vec!["a".to_owned()],
+            date_field: None,
+            update_detection: UpdateDetection::Content,
+            on_duplicate_key: OnDuplicateKey::Fail,
+            max_deleted_fraction: 1.0,
+            columns: BTreeMap::from(declared),
+            schema: SchemaPolicy::Evolve,
+        };
+        let columns = ["a", "b", "c"].map(|name| Column { name: name.to_owned(), column_type: ColumnType::Int64 });
+        let schema = TableSchema { columns: columns.to_vec(), source: Vec::new() };
+        let file = CsvFile::new("t.csv", Box::new(move || Ok(Box::new(text.as_bytes()))));
+        file.read(&spec, &schema, &mut |_| Ok(())).unwrap_err()
+    }
+
+    #[test]
+    fn the_first_offending_line_is_told_whatever_its_fault() {
+        let fatal = |text| match fault(text) {
+            PassError::Fatal(error) => error.to_string(),
+            other => panic!("{other:?}"),
+        };
+        assert!(fatal("a;b;c\n1;2;3\n-;;x\n1;x;3\nx;2;3\n1;2\n").contains("line 3: the value of `c`"));
+        assert!(fatal("a;b;c\n1;2;3\n1;x;x\nx;2;3\n").contains("line 3: the value of `b`"));
+        assert!(fatal("a;b;c\n1;2;3\n1;2\nx;x;x\n").contains("line 3: 2 fields where the header has 3"));
+        assert!(fatal("a;b;c\n1;2;3\n\n1;2;x\n1;2;\"3\n").contains("line 4: the value of `c`"));
+        assert!(matches!(fault("a;b;c\n1;2;3\nx;2;3\n1;2;x\n"), PassError::Misfit));
     }
 }

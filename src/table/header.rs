@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::records::Record;
+use super::records::Block;
 use super::spec::TableSpec;
 use crate::error::{Error, Result};
 
@@ -13,8 +13,8 @@ pub(crate) const MAX_COLUMNS: usize = 4096;
 pub const OP_COLUMN: &str = "op";
 
 /// Takes the names from the first record of `file`.
-pub(crate) fn names(record: &Record<'_>, file: &str, spec: &TableSpec) -> Result<Vec<String>> {
-    let names: Vec<String> = (0..record.len()).filter_map(|index| record.get(index)).map(str::to_owned).collect();
+pub(crate) fn names(record: &Block<'_>, file: &str, spec: &TableSpec) -> Result<Vec<String>> {
+    let names: Vec<String> = record.first().map(str::to_owned).collect();
     check(&names, file)?;
     require(&names, file, spec)?;
     Ok(names)

@@ -53,7 +53,12 @@ enum Decoding {
 impl TextBlocks {
     /// Reads `source`, which holds text in `declared` or, without it, in what a byte order mark says, or UTF-8.
     pub(crate) fn new(source: Box<dyn Read + Send>, declared: Option<Encoding>) -> Self {
-        Self { source, raw: vec![0; BLOCK], held: 0, offset: 0, decoding: None, declared, ended: false }
+        Self::sized(source, declared, BLOCK)
+    }
+
+    /// The same in blocks of `block` bytes, at least 4.
+    pub(super) fn sized(source: Box<dyn Read + Send>, declared: Option<Encoding>, block: usize) -> Self {
+        Self { source, raw: vec![0; block], held: 0, offset: 0, decoding: None, declared, ended: false }
     }
 
     /// Appends the next piece of text to `text`; `false` at the end of the file.

@@ -93,33 +93,31 @@ impl Request {
     /// # Errors
     /// `UnknownTable` (kind `Config`) naming every table asked for or approved that is not among `specs`.
     pub fn select<'t>(&self, specs: &'t [TableSpec]) -> Result<Vec<&'t TableSpec>> {
+        self.select_by(specs, |spec| spec.name.to_string())
+    }
+
+    /// As [`Self::select`], of whatever has a name.
+    pub(crate) fn select_by<'t, T>(&self, tables: &'t [T], name: impl Fn(&T) -> String) -> Result<Vec<&'t T>> {
         let faults = Faults::default();
-        refuse_unknown("tables", self.tables.as_deref().unwrap_or_default(), specs, &faults);
-        if let Approval::Tables(names) = &self.approve_deletes {
-            refuse_unknown("approve_deletes", names, specs, &faults);
+        let names: Vec<String> = tables.iter().map(&name).collect();
+        refuse_unknown("tables", self.tables.as_deref().unwrap_or_default(), &names, &faults);
+        if let Approval::Tables(approved) = &self.approve_deletes {
+            refuse_unknown("approve_deletes", approved, &names, &faults);
         }
-        let wanted = |spec: &&TableSpec| match &self.tables {
-            Some(names) => names.iter().any(|name| name == spec.name.as_str()),
-            None => true,
-        };
+        let wanted = |table: &&T| self.tables.as_ref().is_none_or(|wanted| wanted.contains(&name(table)));
         faults
-            .finish("UnknownTable", "the request", Some(specs.iter().filter(wanted).collect()))
-            .map_err(|error| error.hint(format!("configured are {}", listed(specs))))
+            .finish("UnknownTable", "the request", Some(tables.iter().filter(wanted).collect()))
+            .map_err(|error| error.hint(format!("configured are {}", names.join(", "))))
     }
 }
 
-fn refuse_unknown(key: &str, names: &[String], specs: &[TableSpec], faults: &Faults) {
-    for name in names.iter().filter(|name| !specs.iter().any(|spec| spec.name.as_str() == name.as_str())) {
-        match near(name, specs.iter().map(|spec| spec.name.as_str())) {
+fn refuse_unknown(key: &str, asked: &[String], names: &[String], faults: &Faults) {
+    for name in asked.iter().filter(|name| !names.contains(name)) {
+        match near(name, names.iter().map(String::as_str)) {
             Some(meant) => faults.add(key, format!("names the unknown table `{name}`; did you mean `{meant}`?")),
             None => faults.add(key, format!("names the unknown table `{name}`")),
         }
     }
-}
-
-fn listed(specs: &[TableSpec]) -> String {
-    let names: Vec<&str> = specs.iter().map(|spec| spec.name.as_str()).collect();
-    names.join(", ")
 }
 
 #[cfg(test)]

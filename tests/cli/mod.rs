@@ -3,6 +3,7 @@
 mod exits;
 mod facts;
 mod options;
+mod sqlserver;
 mod timer;
 mod verify;
 

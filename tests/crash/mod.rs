@@ -3,6 +3,7 @@
 mod processes;
 mod regressions;
 mod s3;
+mod uploads;
 
 use std::future::Future;
 use std::sync::Arc;

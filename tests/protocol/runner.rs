@@ -171,6 +171,7 @@ async fn enter(
         rows: to,
         row_set_hash: to.to_string(),
         schema: TableSchema::default(),
+        captured: None,
     };
     match log.commit(&held, head).await? {
         Step::Overtaken if !writes => Ok(None),
@@ -201,5 +202,6 @@ fn footer(kind: FileKind, event: Event, run_at: RunTime, (from, to): (u64, u64))
         silent_changes: 0,
         row_set_hash: to.to_string(),
         schema: TableSchema::default(),
+        captured: None,
     }
 }

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use cdc_to_s3::Kind;
 use cdc_to_s3::lake::store::{
-    ByteRange, Condition, DirStore, ETag, MemoryStore, ObjectStore, Payload, Put, S3Options, S3Store, read_all,
+    ByteRange, Condition, DirStore, ETag, MemoryStore, ObjectStore, Payload, Put, S3Options, S3Store, Stages, read_all,
 };
 use futures_util::future::join_all;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use tempfile::TempDir;
 
+use super::ahead::Following;
 use super::{create, increment, memory, read};
 use crate::support::emulator;
 
@@ -91,6 +92,10 @@ conformance! {
     a_large_object_obeys_the_same_conditions,
     a_file_is_stored_like_memory,
     a_file_of_another_length_is_not_stored,
+    a_file_brought_ahead_obeys_the_same_conditions,
+    what_is_brought_ahead_belongs_to_its_key,
+    what_is_brought_ahead_and_not_put_is_no_object,
+    a_link_is_the_object_or_none,
     readers_see_whole_versions_while_writers_write,
     a_reader_limits_what_it_takes,
 }
@@ -328,6 +333,67 @@ async fn a_file_of_another_length_is_not_stored(store: Arc<dyn ObjectStore>) {
     let gone = Payload::File { path: Arc::new(folder.path().join("gone")), len: 1 };
     assert_eq!(store.put("t", &gone, &Condition::Absent).await.unwrap_err().code(), "PayloadChanged");
     assert!(store.list("", None).await.unwrap().is_empty());
+}
+
+async fn a_file_brought_ahead_obeys_the_same_conditions(store: Arc<dyn ObjectStore>) {
+    let (stages, underway) = Stages::open(&*store, true);
+    for (key, content) in [("empty", Bytes::new()), ("small", "content".into()), ("large", large(4))] {
+        let payload = Following::begin(&stages, key).finish(&content);
+        assert!(store.get(key, None).await.unwrap().is_none(), "{key} is visible too early");
+        let outcome = store.put(key, &payload, &Condition::Absent).await.unwrap();
+        let Put::Written(tag) = outcome else { panic!("refused where nothing is") };
+        assert_content(&*store, key, &content, &tag).await;
+
+        let other = Following::begin(&stages, key).finish(&large(5));
+        assert_eq!(store.put(key, &other, &Condition::Absent).await.unwrap(), Put::Refused);
+        assert_content(&*store, key, &content, &tag).await;
+        let outcome = store.put(key, &other, &Condition::Matches(tag.clone())).await.unwrap();
+        let Put::Written(replaced) = outcome else { panic!("refused with the current tag, at the second try") };
+        assert_content(&*store, key, &large(5), &replaced).await;
+        assert_eq!(store.put(key, &other, &Condition::Matches(tag)).await.unwrap(), Put::Refused);
+    }
+    drop(stages);
+    underway.ended().await;
+}
+
+async fn what_is_brought_ahead_belongs_to_its_key(store: Arc<dyn ObjectStore>) {
+    let (stages, underway) = Stages::open(&*store, true);
+    let payload = Following::begin(&stages, "one").finish(&large(6));
+    let outcome = store.put("other", &payload, &Condition::Absent).await.unwrap();
+    let Put::Written(tag) = outcome else { panic!("refused where nothing is") };
+    assert_content(&*store, "other", &large(6), &tag).await;
+    let bad = Following::begin(&stages, "../t").finish(&large(6));
+    assert_eq!(store.put("../t", &bad, &Condition::Absent).await.unwrap_err().code(), "BadKey");
+    drop((payload, bad, stages));
+    underway.ended().await;
+    assert_eq!(keys(&*store, "", None).await, ["other"]);
+}
+
+async fn what_is_brought_ahead_and_not_put_is_no_object(store: Arc<dyn ObjectStore>) {
+    let (stages, underway) = Stages::open(&*store, true);
+    let finished = Following::begin(&stages, "finished").finish(&large(7));
+    let mut half = Following::begin(&stages, "half");
+    half.write(&large(7));
+    drop((finished, half, stages));
+    underway.ended().await;
+    assert!(store.list("", None).await.unwrap().is_empty());
+    let (unwanted, _) = Stages::open(&*store, false);
+    assert!(unwanted.begin("t", std::path::Path::new("nowhere")).is_none());
+}
+
+async fn a_link_is_the_object_or_none(store: Arc<dyn ObjectStore>) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("name");
+    assert!(store.link("t", &path).await.unwrap().is_none(), "nothing is there");
+    let tag = create(&*store, "t", "content").await;
+    if let Some(linked) = store.link("t", &path).await.unwrap() {
+        assert_eq!(linked, (tag.clone(), 7));
+        assert_eq!(std::fs::read(&path).unwrap(), b"content");
+        let _ = store.put("t", &memory("newer"), &Condition::Matches(tag)).await.unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"content", "a version stays what it is");
+        assert!(store.link("t", &path).await.unwrap().is_none(), "the name is taken");
+    }
+    assert!(!matches!(store.link("../t", &folder.path().join("bad")).await, Ok(Some(_))));
 }
 
 /// Versions of many pieces, each of one letter alone, so that a mixture shows.

@@ -18,7 +18,7 @@ use crate::support::script::{Answer, Server};
 const CONTENT_CRC64: &str = "lhVdXyVQTGE=";
 
 /// The production client with pauses that a test can wait for.
-fn client(endpoint: &str) -> Client {
+pub(super) fn client(endpoint: &str) -> Client {
     let client = s3_client(&emulator::sdk_config(endpoint, "000000000042"), &S3ClientOptions::default());
     let retry = RetryConfig::standard().with_max_attempts(3).with_initial_backoff(Duration::from_millis(1));
     Client::from_conf(
@@ -263,16 +263,16 @@ async fn a_body_without_its_checksum_is_an_error_after_the_last_byte() {
     assert_eq!(server.asked().len(), 2, "a damaged object is not resumed");
 }
 
-fn begun() -> Answer {
+pub(super) fn begun() -> Answer {
     let body = "<InitiateMultipartUploadResult><UploadId>up-1</UploadId></InitiateMultipartUploadResult>";
     Answer::status(200).body(body)
 }
 
-fn part() -> Answer {
+pub(super) fn part() -> Answer {
     Answer::status(200).header("etag", "\"part\"")
 }
 
-fn completed() -> Answer {
+pub(super) fn completed() -> Answer {
     Answer::status(200).body("<CompleteMultipartUploadResult><ETag>\"v1-3\"</ETag></CompleteMultipartUploadResult>")
 }
 
@@ -282,7 +282,7 @@ async fn put_ten_bytes(answers: impl IntoIterator<Item = Answer>) -> (Server, Re
     (server, outcome)
 }
 
-fn aborts(server: &Server) -> usize {
+pub(super) fn aborts(server: &Server) -> usize {
     let asked = server.asked();
     asked.iter().filter(|asked| asked.method == "DELETE" && asked.target.contains("uploadId=up-1")).count()
 }

@@ -7,7 +7,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use cdc_to_s3::lake::store::{ByteRange, Condition, Listed, Object, ObjectStore, Payload, Put};
+use cdc_to_s3::lake::store::{ByteRange, Condition, Listed, Object, ObjectStore, Payload, Put, Stager};
 use cdc_to_s3::{Error, Result};
 use tokio::sync::Semaphore;
 
@@ -177,6 +177,11 @@ impl ObjectStore for FaultyStore {
         let fault = self.enter(Operation::List, prefix).await?;
         let answer = self.inner.list(prefix, after).await?;
         leave(&fault, Operation::List, prefix, answer)
+    }
+
+    /// What is done ahead of a `put` has no effect, and comes as it may; the `put` that ends it is counted and fails as any.
+    fn stager(&self) -> Option<Stager> {
+        self.inner.stager()
     }
 
     fn location(&self) -> String {

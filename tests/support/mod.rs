@@ -1,5 +1,6 @@
 //! What the integration tests share.
 
+pub(crate) mod cdc;
 pub(crate) mod dataset;
 pub(crate) mod emulator;
 pub(crate) mod faults;
@@ -12,4 +13,6 @@ pub(crate) mod random;
 pub(crate) mod runtime_api;
 pub(crate) mod scene;
 pub(crate) mod script;
+pub(crate) mod sqlserver;
+pub(crate) mod tds;
 pub(crate) mod wire;

@@ -23,6 +23,8 @@ pub(crate) struct Answer {
     body: Bytes,
     /// After so many bytes of the body the connection is closed.
     cut: Option<usize>,
+    /// The answer comes after so long.
+    pause: Duration,
 }
 
 /// One request, as it came.
@@ -44,12 +46,14 @@ pub(crate) struct Server {
 struct State {
     answers: VecDeque<Answer>,
     asked: Vec<Asked>,
+    waiting: usize,
+    most_waiting: usize,
 }
 
 impl Answer {
     /// An answer with a status and nothing else.
     pub(crate) fn status(status: u16) -> Self {
-        Self { status, headers: Vec::new(), body: Bytes::new(), cut: None }
+        Self { status, headers: Vec::new(), body: Bytes::new(), cut: None, pause: Duration::ZERO }
     }
 
     /// An error as S3 words it.
@@ -65,6 +69,12 @@ impl Answer {
 
     pub(crate) fn body(mut self, body: impl Into<Bytes>) -> Self {
         self.body = body.into();
+        self
+    }
+
+    /// Keeps the client waiting.
+    pub(crate) fn after(mut self, pause: Duration) -> Self {
+        self.pause = pause;
         self
     }
 
@@ -87,7 +97,12 @@ impl Server {
     pub(crate) async fn start(answers: impl IntoIterator<Item = Answer>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let endpoint = format!("http://{}", listener.local_addr().expect("an address"));
-        let state = Arc::new(Mutex::new(State { answers: answers.into_iter().collect(), asked: Vec::new() }));
+        let state = Arc::new(Mutex::new(State {
+            answers: answers.into_iter().collect(),
+            asked: Vec::new(),
+            waiting: 0,
+            most_waiting: 0,
+        }));
         tokio::spawn(accept(listener, Arc::clone(&state)));
         Self { endpoint, state }
     }
@@ -95,6 +110,13 @@ impl Server {
     /// The requests so far, in order.
     pub(crate) fn asked(&self) -> Vec<Asked> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).asked.clone()
+    }
+}
+
+impl Server {
+    /// How many requests have waited for their answers at once, at the most.
+    pub(crate) fn most_at_once(&self) -> usize {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).most_waiting
     }
 }
 
@@ -119,8 +141,12 @@ async fn answer(request: Request<Incoming>, state: Arc<Mutex<State>>) -> Result<
     let answer = {
         let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
         state.asked.push(asked);
+        state.waiting += 1;
+        state.most_waiting = state.most_waiting.max(state.waiting);
         state.answers.pop_front().unwrap_or_else(|| Answer::status(500))
     };
+    tokio::time::sleep(answer.pause).await;
+    state.lock().unwrap_or_else(PoisonError::into_inner).waiting -= 1;
     let mut response = Response::builder().status(answer.status).header("content-length", answer.body.len());
     for (name, value) in &answer.headers {
         response = response.header(*name, value);

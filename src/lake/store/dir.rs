@@ -14,7 +14,7 @@ mod fault;
 mod staging;
 mod walk;
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Seek, SeekFrom};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -22,14 +22,16 @@ use std::sync::{Arc, Once};
 
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
+use futures_util::FutureExt;
 use futures_util::stream::{self, BoxStream, StreamExt};
 use tokio::io::AsyncReadExt;
 
 use self::fault::{explain, is_missing};
-use self::staging::Staging;
+use self::staging::{Staged, Staging};
+use super::ahead::{Order, Task};
 use super::key::{check_key, folder_of};
 use super::tag::copy;
-use super::{ByteRange, Condition, ETag, Listed, Object, ObjectStore, Payload, Put};
+use super::{ByteRange, Condition, ETag, Listed, Object, ObjectStore, Payload, Put, Stager};
 use crate::error::{Error, Result};
 
 /// Bodies come in pieces of this size.
@@ -54,13 +56,23 @@ impl DirStore {
         if found != matches!(condition, Condition::Matches(_)) {
             return Ok(Put::Refused);
         }
+        self.publish(key, self.stage(payload)?, condition)
+    }
+
+    /// A new version on the disk that nobody sees yet.
+    fn stage(&self, payload: &Payload) -> Result<Staged> {
         let staging = Staging::open(&self.root)?;
         self.swept.call_once(|| staging.sweep());
-        let staged = staging.stage(payload)?;
+        staging.stage(payload)
+    }
+
+    /// Makes a staged version visible if `condition` holds.
+    fn publish(&self, key: &str, staged: Staged, condition: &Condition) -> Result<Put> {
+        let target = path_of(&self.root, key)?;
         match condition {
             Condition::Absent => staged.create(&self.root, &target),
             Condition::Matches(expected) => {
-                let _lock = staging.lock(key)?;
+                let _lock = Staging::open(&self.root)?.lock(key)?;
                 match open_version(&target)? {
                     Some((_, current, _)) if current == *expected => staged.replace(&target),
                     _ => Ok(Put::Refused),
@@ -80,6 +92,11 @@ impl ObjectStore for DirStore {
 
     async fn put(&self, key: &str, payload: &Payload, condition: &Condition) -> Result<Put> {
         check_key(key)?;
+        if let Payload::Staged { ahead, .. } = payload
+            && let Some(put) = ahead.put(key, condition).await
+        {
+            return put;
+        }
         let (store, key, payload, condition) = (self.clone(), key.to_owned(), payload.clone(), condition.clone());
         blocking(move || store.write(&key, &payload, &condition)).await
     }
@@ -90,9 +107,39 @@ impl ObjectStore for DirStore {
         blocking(move || walk::list(&root, &prefix, after.as_deref())).await
     }
 
+    fn stager(&self) -> Option<Stager> {
+        let store = self.clone();
+        Some(Arc::new(move |task| stage_ahead(store.clone(), task).boxed()))
+    }
+
+    async fn link(&self, key: &str, path: &Path) -> Result<Option<(ETag, u64)>> {
+        check_key(key)?;
+        let (source, path) = (path_of(&self.root, key)?, path.to_path_buf());
+        blocking(move || match fs::hard_link(&source, &path) {
+            Ok(()) => Ok(open_version(&path)?.map(|(_, etag, len)| (etag, len))),
+            Err(_) => Ok(None),
+        })
+        .await
+    }
+
     fn location(&self) -> String {
         self.root.display().to_string()
     }
+}
+
+/// Stages the task's file when it is complete, and makes it visible when told to.
+async fn stage_ahead(store: DirStore, task: Task) {
+    let Task { key, mut file, order, .. } = task;
+    let Some(len) = file.completed().await else { return };
+    let (stager, payload) = (store.clone(), Payload::File { path: Arc::clone(&file.path), len });
+    let staged = match blocking(move || stager.stage(&payload)).await {
+        Ok(staged) => staged,
+        Err(error) => return tracing::debug!(key, error = %error.chain(), "a file could not be staged ahead"),
+    };
+    // Where nobody gives the order, the staged file goes with its value.
+    let Ok(Order { condition, answer }) = order.await else { return };
+    let outcome = blocking(move || store.publish(&key, staged, &condition)).await;
+    let _ = answer.send(outcome);
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {

@@ -7,7 +7,10 @@
 //! An `Err` of kind `Transient` from [`ObjectStore::put`] proves nothing: the object may have been written. Nor does
 //! [`Put::Refused`] prove that somebody else wrote it, because a transport may have retried a write that had landed.
 //! Who needs to know reads the object back and compares identities (see `lake::commit`).
+//!
+//! A content may be on its way while it is still being written (see [`Stages`]); only the `put` makes an object of it.
 
+mod ahead;
 mod dir;
 mod key;
 mod memory;
@@ -17,7 +20,7 @@ mod url;
 
 use std::fmt::Debug;
 use std::ops::Range;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -25,6 +28,7 @@ use bytes::Bytes;
 use futures_util::TryStreamExt;
 use futures_util::stream::BoxStream;
 
+pub use self::ahead::{Ahead, Growth, Stager, Stages, Task, Underway};
 pub use self::dir::DirStore;
 pub use self::memory::MemoryStore;
 pub use self::s3::{S3ClientOptions, S3Options, S3Store, S3Timing, s3_client};
@@ -120,6 +124,15 @@ pub enum Payload {
         /// Its length in bytes.
         len: u64,
     },
+    /// Such a file, which a store has followed while it was being written.
+    Staged {
+        /// Where it is, as above: the store may want it after all.
+        path: Arc<PathBuf>,
+        /// Its length in bytes.
+        len: u64,
+        /// What was done ahead.
+        ahead: Ahead,
+    },
 }
 
 impl Payload {
@@ -127,7 +140,7 @@ impl Payload {
     pub fn len(&self) -> u64 {
         match self {
             Self::Memory(bytes) => bytes.len() as u64,
-            Self::File { len, .. } => *len,
+            Self::File { len, .. } | Self::Staged { len, .. } => *len,
         }
     }
 
@@ -149,6 +162,19 @@ pub trait ObjectStore: Debug + Send + Sync {
 
     /// All objects whose key starts with `prefix` and is greater than `after`, in ascending byte order of keys.
     async fn list(&self, prefix: &str, after: Option<&str>) -> Result<Vec<Listed>>;
+
+    /// How contents are brought here while they are being written, ahead of their [`put`](Self::put); `None` where that
+    /// would save nothing. What was begun makes no object visible before the `put` of a [`Payload::Staged`].
+    fn stager(&self) -> Option<Stager> {
+        None
+    }
+
+    /// Gives the object a second name, `path`, where nothing is yet, instead of copying it; its version and its length in
+    /// bytes are those of the result. `None` where that is not possible, or where there is no such object: see
+    /// [`get`](Self::get).
+    async fn link(&self, _key: &str, _path: &Path) -> Result<Option<(ETag, u64)>> {
+        Ok(None)
+    }
 
     /// The store's place as a person would write it (`s3://bucket/prefix`, `/path`), for messages.
     fn location(&self) -> String;
@@ -179,7 +205,7 @@ fn join(mut chunks: Vec<Bytes>) -> Bytes {
 }
 
 /// The payload's file is not what [`Payload::File`] says: a broken promise of the caller.
-fn payload_changed(path: &std::path::Path) -> Error {
+fn payload_changed(path: &Path) -> Error {
     Error::internal("PayloadChanged", format!("{} changed or went away while it was being stored", path.display()))
 }
 

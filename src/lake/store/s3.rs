@@ -11,19 +11,23 @@
 
 mod client;
 mod fault;
+mod parts;
 mod read;
 mod upload;
+
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::operation::put_object::builders::PutObjectFluentBuilder;
 use aws_sdk_s3::types::{ChecksumAlgorithm, ServerSideEncryption};
+use futures_util::FutureExt;
 
 use self::client::attempt_timeout;
 pub use self::client::{S3ClientOptions, S3Timing, s3_client};
 use self::fault::{Meaning, Request, explain, meaning};
 use super::key::{check_key, folder_of};
-use super::{ByteRange, Condition, ETag, Listed, Object, ObjectStore, Payload, Put};
+use super::{ByteRange, Condition, ETag, Listed, Object, ObjectStore, Payload, Put, Stager};
 use crate::error::{Error, Result};
 
 const MIB: u64 = 1024 * 1024;
@@ -147,6 +151,11 @@ impl ObjectStore for S3Store {
 
     async fn put(&self, key: &str, payload: &Payload, condition: &Condition) -> Result<Put> {
         check_key(key)?;
+        if let Payload::Staged { ahead, .. } = payload
+            && let Some(put) = ahead.put(key, condition).await
+        {
+            return put;
+        }
         upload::check_length(payload).await?;
         let full = self.full(key);
         if payload.len() > self.options.multipart_threshold {
@@ -159,6 +168,11 @@ impl ObjectStore for S3Store {
     async fn list(&self, prefix: &str, after: Option<&str>) -> Result<Vec<Listed>> {
         folder_of(prefix)?;
         self.list_full(prefix, after).await
+    }
+
+    fn stager(&self) -> Option<Stager> {
+        let store = self.clone();
+        Some(Arc::new(move |task| parts::upload_ahead(store.clone(), task).boxed()))
     }
 
     fn location(&self) -> String {

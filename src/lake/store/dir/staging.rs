@@ -59,7 +59,7 @@ impl Staging {
     /// Puts `payload` into a temporary file and forces it to the disk.
     pub(super) fn stage(&self, payload: &Payload) -> Result<Staged> {
         let failed = |error| explain("write below", &self.folder, error);
-        if let Payload::File { path, len } = payload
+        if let Payload::File { path, len } | Payload::Staged { path, len, .. } = payload
             && let Ok(mut staged) = self.make(|name| link(path, name))
         {
             staged.etag = staged.check(path, *len)?;
@@ -129,7 +129,7 @@ impl Staged {
         let fault = |error| explain("write", &self.path, error);
         let etag = match payload {
             Payload::Memory(bytes) => self.file.write_all(bytes).map(|()| tag_of(bytes)).map_err(fault)?,
-            Payload::File { path, len } => {
+            Payload::File { path, len } | Payload::Staged { path, len, .. } => {
                 let mut content = File::open(path.as_path()).map_err(|error| payload_changed(path).caused_by(error))?;
                 let (etag, copied) = copy(&mut content, &mut self.file).map_err(fault)?;
                 if copied != *len {

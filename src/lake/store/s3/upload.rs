@@ -19,7 +19,7 @@ use crate::error::{Error, Result};
 use crate::lake::store::{Condition, Payload, Put, payload_changed};
 
 /// S3 takes no more parts than this.
-const MAX_PARTS: u64 = 10_000;
+pub(super) const MAX_PARTS: u64 = 10_000;
 /// Files are read in pieces of this size, in bytes.
 const READ_BUFFER: usize = 128 * 1024;
 
@@ -27,7 +27,7 @@ const READ_BUFFER: usize = 128 * 1024;
 pub(super) async fn body(payload: &Payload, range: Range<u64>) -> Result<ByteStream> {
     match payload {
         Payload::Memory(bytes) => Ok(bytes.slice(range.start as usize..range.end as usize).into()),
-        Payload::File { path, .. } => {
+        Payload::File { path, .. } | Payload::Staged { path, .. } => {
             let length = Length::Exact(range.end - range.start);
             let source = ByteStream::read_from().path(path.as_path()).offset(range.start).length(length);
             source.buffer_size(READ_BUFFER).build().await.map_err(|error| payload_changed(path).caused_by(error))
@@ -37,7 +37,7 @@ pub(super) async fn body(payload: &Payload, range: Range<u64>) -> Result<ByteStr
 
 /// Refuses a file that has not the length it should have: S3 would take what is there.
 pub(super) async fn check_length(payload: &Payload) -> Result<()> {
-    let Payload::File { path, len } = payload else { return Ok(()) };
+    let (Payload::File { path, len } | Payload::Staged { path, len, .. }) = payload else { return Ok(()) };
     match tokio::fs::metadata(path.as_path()).await {
         Ok(metadata) if metadata.len() == *len => Ok(()),
         Ok(_) => Err(payload_changed(path)),
@@ -48,7 +48,7 @@ pub(super) async fn check_length(payload: &Payload) -> Result<()> {
 impl S3Store {
     /// Writes the object at `key` (in the bucket) in parts.
     pub(super) async fn put_in_parts(&self, key: &str, payload: &Payload, condition: &Condition) -> Result<Put> {
-        let upload = self.begin(key).await?;
+        let upload = self.begin_upload(key).await?;
         let outcome = match upload.send(payload).await {
             Ok(parts) => upload.complete(parts, payload.len(), condition).await,
             Err(error) => Err(error),
@@ -59,7 +59,8 @@ impl S3Store {
         outcome
     }
 
-    async fn begin<'a>(&'a self, key: &'a str) -> Result<Upload<'a>> {
+    /// Begins an upload of the object at `key` (in the bucket).
+    pub(super) async fn begin_upload(&self, key: &str) -> Result<Upload> {
         let mut create = self.client.create_multipart_upload().bucket(&self.options.bucket).key(key);
         create = create.checksum_algorithm(ChecksumAlgorithm::Crc64Nvme).checksum_type(ChecksumType::FullObject);
         if let Some(id) = &self.options.kms_key_id {
@@ -71,48 +72,51 @@ impl S3Store {
             Error::internal("BadAnswer", format!("the answer for {request} has no upload id"))
                 .hint("the endpoint does not speak S3 faithfully; use another one")
         })?;
-        Ok(Upload { store: self, key, id })
+        Ok(Upload { store: self.clone(), key: key.to_owned(), id })
     }
 }
 
-struct Upload<'a> {
-    store: &'a S3Store,
-    key: &'a str,
+/// An upload under way. Whoever does not complete it aborts it.
+#[derive(Clone)]
+pub(super) struct Upload {
+    pub(super) store: S3Store,
+    /// The key in the bucket.
+    pub(super) key: String,
     id: String,
 }
 
-impl Upload<'_> {
+impl Upload {
     async fn send(&self, payload: &Payload) -> Result<Vec<CompletedPart>> {
         let parts = parts(payload.len(), self.store.options.part_size);
         let sending = stream::iter(parts.map(|(number, range)| self.send_part(payload, number, range)));
         sending.buffered(self.store.options.concurrent_parts.max(1)).try_collect().await
     }
 
-    async fn send_part(&self, payload: &Payload, number: i32, range: Range<u64>) -> Result<CompletedPart> {
+    pub(super) async fn send_part(&self, payload: &Payload, number: i32, range: Range<u64>) -> Result<CompletedPart> {
         let len = range.end - range.start;
-        let part = self.store.client.upload_part().bucket(&self.store.options.bucket).key(self.key);
+        let part = self.store.client.upload_part().bucket(&self.store.options.bucket).key(&self.key);
         let part = part.upload_id(&self.id).part_number(number).checksum_algorithm(ChecksumAlgorithm::Crc64Nvme);
         let part = part
             .body(body(payload, range).await?)
             .customize()
             .config_override(attempt_timeout(&self.store.client, len));
-        let request = self.store.request("write", "s3:PutObject", self.key);
+        let request = self.store.request("write", "s3:PutObject", &self.key);
         let answer = part.send().await.map_err(|error| explain(&request, error))?;
         let etag = answer.e_tag.ok_or_else(|| no_tag(&request))?;
         let part = CompletedPart::builder().part_number(number).e_tag(etag);
         Ok(part.set_checksum_crc64_nvme(answer.checksum_crc64_nvme).build())
     }
 
-    async fn complete(&self, parts: Vec<CompletedPart>, len: u64, condition: &Condition) -> Result<Put> {
+    pub(super) async fn complete(&self, parts: Vec<CompletedPart>, len: u64, condition: &Condition) -> Result<Put> {
         let parts = CompletedMultipartUpload::builder().set_parts(Some(parts)).build();
-        let complete = self.store.client.complete_multipart_upload().bucket(&self.store.options.bucket).key(self.key);
+        let complete = self.store.client.complete_multipart_upload().bucket(&self.store.options.bucket).key(&self.key);
         let complete = complete.upload_id(&self.id).multipart_upload(parts);
         let complete = complete.checksum_type(ChecksumType::FullObject).set_mpu_object_size(i64::try_from(len).ok());
         let complete = match condition {
             Condition::Absent => complete.if_none_match("*"),
             Condition::Matches(tag) => complete.if_match(&tag.0),
         };
-        let request = self.store.request("write", "s3:PutObject", self.key);
+        let request = self.store.request("write", "s3:PutObject", &self.key);
         match complete.customize().config_override(attempt_timeout(&self.store.client, len)).send().await {
             Ok(answer) => written(&request, answer.e_tag),
             Err(error) => refused(&request, condition, error),
@@ -120,10 +124,11 @@ impl Upload<'_> {
     }
 
     /// The outcome is known already, so a failure here is only logged.
-    async fn abort(&self) {
-        let abort = self.store.client.abort_multipart_upload().bucket(&self.store.options.bucket).key(self.key);
+    pub(super) async fn abort(&self) {
+        let abort = self.store.client.abort_multipart_upload().bucket(&self.store.options.bucket).key(&self.key);
         if let Err(error) = abort.upload_id(&self.id).send().await {
-            let error = explain(&self.store.request("abort the upload of", "s3:AbortMultipartUpload", self.key), error);
+            let error =
+                explain(&self.store.request("abort the upload of", "s3:AbortMultipartUpload", &self.key), error);
             tracing::warn!(key = self.key, error = %error.chain(), "parts of a failed upload stay in the bucket");
         }
     }

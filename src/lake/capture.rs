@@ -1,0 +1,163 @@
+//! What the lake records about changes that a database captured itself: in the footers of its objects, and in the head of
+//! its states.
+//!
+//! The objects of a log are a chain: each holds every change after the end of the one before it and up to its own end, its
+//! position. Ranges without changes are examined without an object, and belong to the range of the next one.
+
+use chrono::{DateTime, NaiveDateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::footer::Footer;
+use super::layout::RunTime;
+use super::state::Head;
+use crate::position::{Lsn, Position};
+use crate::table::TableSchema;
+
+/// The database that changes come from. An LSN means nothing in another one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    /// The server's name, as it calls itself.
+    pub server: String,
+    /// The database's name.
+    pub database: String,
+    /// The restore lineage, where it is known.
+    pub recovery_fork: Option<String>,
+}
+
+/// The capture instance that recorded changes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Instance {
+    /// Its name.
+    pub name: String,
+    /// The object id of its change table.
+    pub object_id: i32,
+    /// When it was made, in the server's local time.
+    pub created: NaiveDateTime,
+    /// The object id of the source table.
+    pub source_object_id: i32,
+    /// The schema of the source table.
+    pub schema: String,
+    /// The name of the source table.
+    pub table: String,
+}
+
+/// A captured column.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceColumn {
+    /// Its name.
+    pub name: String,
+    /// Its type in the database.
+    #[serde(rename = "type")]
+    pub sql_type: String,
+}
+
+/// What the footer of an object with captured changes, or of a part of a first load, says beside the rest.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Captured {
+    /// The database.
+    pub origin: Origin,
+    /// The capture instance.
+    pub instance: Instance,
+    /// The commit after which the examined range begins; it ends with the footer's position.
+    pub after: Lsn,
+    /// When the position was committed, in the server's local time.
+    pub position_time: Option<NaiveDateTime>,
+    /// The least `_seq`.
+    pub first_seq: Option<String>,
+    /// The greatest `_seq`.
+    pub last_seq: Option<String>,
+    /// Rows that show an updated row as it was before; they are counted nowhere else.
+    pub before_images: u64,
+    /// How fully the order within a transaction is known: `command` or `sequence`.
+    pub order: String,
+    /// Changes committed up to this time may be in the first load already.
+    pub overlap_until: Option<DateTime<Utc>>,
+    /// The captured columns.
+    pub columns: Vec<SourceColumn>,
+    /// The columns of the table that were not captured.
+    pub uncaptured: Vec<String>,
+    /// Which part of the first load it is.
+    pub load: Option<LoadPart>,
+}
+
+/// A part of a first load.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LoadPart {
+    /// Its number, from 1.
+    pub number: u32,
+    /// After which row it begins, in the order of the key.
+    pub from: Option<String>,
+    /// With which row it ends.
+    pub last: Option<String>,
+    /// Whether it is the last one.
+    pub complete: bool,
+    /// Whether its rows are of one instant.
+    pub one_instant: bool,
+    /// Rows of this part and those before it.
+    pub rows_so_far: u64,
+}
+
+/// How far the captured changes of a table were read: a part of its head.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CapturedHead {
+    /// The database.
+    pub origin: Origin,
+    /// The capture instance read last.
+    pub instance: Instance,
+    /// When the position was committed, in the server's local time: another time means another history.
+    pub position_time: Option<NaiveDateTime>,
+    /// The end of the newest object, or where the first one begins.
+    pub published: Lsn,
+    /// Changes committed up to this time may be in the first load already.
+    pub overlap_until: Option<DateTime<Utc>>,
+    /// How far the first load has come; `None` when it is complete, or was not wanted.
+    pub load: Option<Load>,
+}
+
+/// A first load that is not complete.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Load {
+    /// The parts that are there.
+    pub parts: u32,
+    /// The row with which the last of them ends, in the order of the key.
+    pub last: Option<String>,
+}
+
+impl Captured {
+    /// The head of a table whose newest object has this footer.
+    fn head(&self, end: Lsn) -> CapturedHead {
+        let unfinished = self.load.as_ref().filter(|load| !load.complete);
+        CapturedHead {
+            origin: self.origin.clone(),
+            instance: self.instance.clone(),
+            position_time: self.position_time,
+            published: end,
+            overlap_until: self.overlap_until,
+            load: unfinished.map(|load| Load { parts: load.number, last: load.last.clone() }),
+        }
+    }
+}
+
+/// The head of a table whose newest object has this footer; `None` where it is not one of captured changes. `rows` are
+/// those of the first load where the footer is of a later object.
+pub fn head_of(footer: &Footer, rows: u64) -> Option<Head> {
+    let captured = footer.captured.as_ref()?;
+    let end = footer.position.as_ref()?.lsn()?;
+    let load = captured.load.as_ref();
+    let run_at = if load.is_some() { RunTime::NEVER } else { footer.run_at };
+    let rows = load.map_or(rows, |load| load.rows_so_far);
+    Some(head(run_at, end, rows, captured.head(end)))
+}
+
+/// A head at `position`.
+pub fn head(run_at: RunTime, position: Lsn, rows: u64, captured: CapturedHead) -> Head {
+    Head {
+        run_at,
+        position: Some(Position::Lsn(position)),
+        full_load_etag: None,
+        rows,
+        row_set_hash: String::new(),
+        schema: TableSchema::default(),
+        captured: Some(captured),
+    }
+}

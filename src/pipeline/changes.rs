@@ -1,0 +1,211 @@
+//! A run over a database that captures its changes: one fence for all tables, and for each the windows up to it.
+
+mod check;
+mod load;
+mod record;
+mod start;
+mod table;
+mod window;
+
+use std::collections::{HashMap, HashSet};
+use std::future::Future;
+use std::time::Duration;
+
+use super::{Asked, Run, report};
+use crate::error::{Error, Kind, Result};
+use crate::lake::capture::Origin;
+use crate::lake::layout::{Place, STATES, is_state};
+use crate::lake::state::State;
+use crate::lake::store::read_all;
+use crate::position::{Lsn, Position};
+use crate::report::{Report, RunStatus, TableReport, TableStatus};
+use crate::source::sqlserver::faults::{self, Moment};
+use crate::source::sqlserver::instances::{Tracked, tracked};
+use crate::source::sqlserver::{CommitTime, Database, Server, SqlServer};
+use crate::table::TableName;
+
+/// How often a question is put to the server before a passing fault of it ends the table.
+const ATTEMPTS: u32 = 4;
+
+/// The pause after the first passing fault; it doubles with each try.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+
+/// The greatest size of a state object, in bytes.
+const STATE_LIMIT: u64 = 4 * 1024 * 1024;
+
+/// What the tables of one run share.
+struct Shared<'a> {
+    run: &'a Run<'a>,
+    sqlserver: &'a SqlServer,
+    database: Database,
+    /// The end of what the run reads, of every table.
+    fence: Lsn,
+    fence_time: Option<CommitTime>,
+}
+
+/// Brings the tables to the end of the log that the capture job has read.
+pub(super) async fn run(asked: &Asked<'_>, sqlserver: &SqlServer) -> Result<Report> {
+    let run = asked.run(Position::Lsn(Lsn::ZERO))?;
+    let server = &*sqlserver.server;
+    let database = ask(&run, || server.database()).await?;
+    if !database.cdc_enabled {
+        return Err(faults::cdc_disabled(&database));
+    }
+    let fence = ask(&run, || server.max_lsn()).await?;
+    let instances = ask(&run, || server.instances()).await?;
+    let tables = tracked(&sqlserver.feed, instances);
+    let selected = asked.request.select_by(&tables, Tracked::full_name)?;
+    let Some(fence) = fence else {
+        let reports = selected.into_iter().map(not_begun).collect();
+        return Ok(report(asked.request, asked.source, None, reports, asked.started));
+    };
+    let fence_time = commit_time(&run, server, fence).await?;
+    let shared = Shared { run: &run, sqlserver, database, fence, fence_time };
+    let mut places = shared.places(&tables);
+    let mut reports = shared.lost_tables(&tables).await?;
+    for table in selected {
+        let place =
+            places.remove(&table.full_name()).unwrap_or_else(|| Err(Error::internal("NoPlace", "no such table")));
+        reports.push(table::run(&shared, table, place).await);
+    }
+    shared.look_at_capture_job(&mut reports)?;
+    let report = report(asked.request, asked.source, Some(Position::Lsn(fence)), reports, asked.started);
+    run.keep(&report).await;
+    Ok(report)
+}
+
+fn not_begun(table: &Tracked) -> TableReport {
+    let warnings =
+        vec!["the capture job has not written anything yet; start SQL Server Agent if it is not running".to_owned()];
+    TableReport { warnings, ..TableReport::new(table.full_name(), TableStatus::NotReady) }
+}
+
+/// Puts a question to the server within the run's time, again where a fault may have passed.
+async fn ask<T, F: Future<Output = Result<T>>>(run: &Run<'_>, question: impl Fn() -> F) -> Result<T> {
+    let mut pause = FIRST_PAUSE;
+    for _ in 1..ATTEMPTS {
+        match run.within_deadline(question()).await {
+            Err(error) if is_passing(&error) => wait(&error, &mut pause).await,
+            answer => return answer,
+        }
+    }
+    run.within_deadline(question()).await
+}
+
+async fn commit_time(run: &Run<'_>, server: &dyn Server, lsn: Lsn) -> Result<Option<CommitTime>> {
+    let lsns = [lsn];
+    Ok(ask(run, || server.commit_times(&lsns)).await?.into_iter().next().flatten())
+}
+
+/// Whether asking again may help within this run.
+fn is_passing(error: &Error) -> bool {
+    error.kind() == Kind::Transient && error.code() != "OutOfTime"
+}
+
+async fn wait(error: &Error, pause: &mut Duration) {
+    tracing::warn!(error = %error.chain(), "the server did not answer; asking again");
+    tokio::time::sleep(*pause).await;
+    *pause *= 2;
+}
+
+impl Shared<'_> {
+    fn server(&self) -> &dyn Server {
+        &*self.sqlserver.server
+    }
+
+    fn origin(&self) -> Origin {
+        let Database { server, name, recovery_fork, .. } = &self.database;
+        Origin { server: server.clone(), database: name.clone(), recovery_fork: recovery_fork.clone() }
+    }
+
+    /// When a place in the log was committed, by the server's clock.
+    async fn time_of(&self, lsn: Lsn) -> Result<Option<CommitTime>> {
+        if lsn == self.fence {
+            return Ok(self.fence_time);
+        }
+        commit_time(self.run, self.server(), lsn).await
+    }
+
+    /// A place in the log for a message; one whose time cannot be had goes without.
+    async fn moment(&self, lsn: Lsn) -> Moment {
+        Moment::known(lsn, self.time_of(lsn).await.ok().flatten())
+    }
+
+    /// Where the objects of each table are. Of two tables that would have the same ones, the second has none.
+    fn places(&self, tables: &[Tracked]) -> HashMap<String, Result<Place>> {
+        let mut taken: HashMap<String, String> = HashMap::new();
+        let mut places = HashMap::new();
+        for table in tables {
+            let name = table.full_name();
+            let place = self.place(table).and_then(|place| match taken.get(&place.state().to_lowercase()) {
+                Some(other) => Err(faults::name_taken(&name, other, place.cdc_prefix())),
+                None => Ok(place),
+            });
+            if let Ok(place) = &place {
+                taken.insert(place.state().to_lowercase(), name.clone());
+            }
+            places.insert(name, place);
+        }
+        places
+    }
+
+    fn place(&self, table: &Tracked) -> Result<Place> {
+        let parse = |name: &str| TableName::parse(name).map_err(|is_wrong| faults::unsafe_name(name, is_wrong));
+        let schema_in_path = self.sqlserver.feed.schema_in_path;
+        if schema_in_path {
+            parse(&table.schema)?;
+        }
+        let (database, name) = (parse(&self.database.name)?, parse(&table.name)?);
+        Ok(Place::captured(&database, &table.schema, &name, schema_in_path))
+    }
+
+    /// Where all tables are read: those that the lake knows of and that the database no longer tracks.
+    async fn lost_tables(&self, tables: &[Tracked]) -> Result<Vec<TableReport>> {
+        if self.sqlserver.feed.tables.is_some() || self.run.request.tables.is_some() {
+            return Ok(Vec::new());
+        }
+        let known: HashSet<String> =
+            tables.iter().filter_map(|table| Some(self.place(table).ok()?.state().to_owned())).collect();
+        let mut lost = Vec::new();
+        for entry in self.run.within_deadline(self.run.store.list(STATES, None)).await? {
+            if is_state(&entry.key)
+                && !known.contains(&entry.key)
+                && let Some(report) = self.run.within_deadline(self.lost_table(&entry.key)).await?
+            {
+                lost.push(report);
+            }
+        }
+        Ok(lost)
+    }
+
+    /// The report of the table with this state; `None` for one that is not of this database.
+    async fn lost_table(&self, key: &str) -> Result<Option<TableReport>> {
+        let Some((bytes, _)) = read_all(self.run.store, key, STATE_LIMIT).await? else { return Ok(None) };
+        let Some(head) = State::parse(&bytes, key)?.head else { return Ok(None) };
+        let Some(captured) = head.captured.filter(|captured| captured.origin.database == self.database.name) else {
+            return Ok(None);
+        };
+        let name = format!("{}.{}", captured.instance.schema, captured.instance.table);
+        let position = head.position.as_ref().and_then(Position::lsn).unwrap_or(Lsn::ZERO);
+        let error = faults::missing(&name, &captured.instance.name, Moment(position, captured.position_time));
+        let report = TableReport::failed(name, error);
+        super::table::log(&report);
+        Ok(Some(report))
+    }
+
+    /// A capture job that stands still fails a run that has found nothing else to say; else it is a warning.
+    fn look_at_capture_job(&self, reports: &mut [TableReport]) -> Result<()> {
+        let age = self.fence_time.and_then(|time| (self.database.now - time.utc).to_std().ok());
+        let Some(age) = age.filter(|age| self.sqlserver.feed.idle_after.is_some_and(|limit| *age > limit)) else {
+            return Ok(());
+        };
+        let idle = faults::idle(Moment::known(self.fence, self.fence_time), age);
+        if Report::status_of(reports) == RunStatus::Unchanged {
+            return Err(idle);
+        }
+        for report in reports {
+            report.warnings.push(idle.chain());
+        }
+        Ok(())
+    }
+}

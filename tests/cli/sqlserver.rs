@@ -1,0 +1,23 @@
+//! What the command line says of a SQL Server source without asking the server.
+
+use serde_json::json;
+
+use super::Desk;
+
+fn desk() -> Desk {
+    let desk = Desk::new();
+    let source = json!({"type": "sqlserver", "host": "db.example", "database": "Shop", "secret_id": "login"});
+    desk.write("config.json", &json!({"source": source}).to_string());
+    desk
+}
+
+#[test]
+fn files_do_not_stand_in_for_a_database() {
+    desk().run(&["run", "--once", "--lake", "lake", "--skip-download"]).expect(2, &["--skip-download", "SQL Server"]);
+}
+
+#[test]
+fn an_empty_lake_of_captured_changes_is_not_called_complete() {
+    desk().run(&["verify", "--lake", "lake"]).expect(0, &["there is nothing here"]);
+    desk().run(&["verify", "--lake", "lake", "--table", "dbo.t"]).expect(2, &["UnknownTable", "dbo.t"]);
+}

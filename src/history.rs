@@ -18,11 +18,10 @@ pub use self::page::{PageFacts, page};
 pub use self::period::Period;
 pub use self::tally::{Tally, tallies};
 use crate::error::{Error, Result};
-use crate::lake::layout::{self, RunTime};
+use crate::lake::layout::{Place, RunTime};
 use crate::lake::parquet::read_footer;
 use crate::lake::store::ObjectStore;
 use crate::position::Position;
-use crate::table::TableName;
 
 /// The times that are asked for; both ends belong to it.
 #[derive(Clone, Copy, Debug)]
@@ -56,7 +55,7 @@ pub struct History {
 pub struct TableHistory {
     /// The table's name.
     pub name: String,
-    /// The newest snapshot, whatever times are asked for.
+    /// The newest snapshot, whatever times are asked for; a table of captured changes has none.
     pub full_load: Option<FullLoad>,
     /// What changed, oldest first.
     pub changes: Vec<Change>,
@@ -90,8 +89,8 @@ pub struct Change {
     pub first_load: bool,
     /// The source's position after it.
     pub position: Option<Position>,
-    /// Rows of the table after it.
-    pub rows: u64,
+    /// Rows of the table after it; not known of a database's captured changes.
+    pub rows: Option<u64>,
     /// What happened to the rows.
     #[serde(flatten)]
     pub counts: Counts,
@@ -148,38 +147,40 @@ impl History {
 
 /// Reads the history of `tables` within `span` from the lake in `store`. A table that cannot be read does not keep the
 /// others from being read.
-pub async fn read(store: &dyn ObjectStore, tables: &[&TableName], span: Span) -> Result<History> {
+pub async fn read(store: &dyn ObjectStore, tables: &[Place], span: Span) -> Result<History> {
     let (mut runs, warnings) = runs::read(store, span).await?;
     let mut found = Vec::new();
-    for name in tables {
-        let told = runs.remove(name.as_str()).unwrap_or_default();
-        let table = match table(store, name, span, told).await {
+    for place in tables {
+        let told = runs.remove(place.table()).unwrap_or_default();
+        let table = match table(store, place, span, told).await {
             Ok(table) => table,
             Err(error) => TableHistory { error: Some(error), ..TableHistory::default() },
         };
-        found.push(TableHistory { name: name.to_string(), ..table });
+        found.push(TableHistory { name: place.table().to_owned(), ..table });
     }
     Ok(History { tables: found, warnings })
 }
 
 async fn table(
     store: &dyn ObjectStore,
-    name: &TableName,
+    place: &Place,
     span: Span,
     told: BTreeMap<RunTime, runs::Told>,
 ) -> Result<TableHistory> {
-    let log = log::read(store, name, span).await?;
+    let log = log::read(store, place, span).await?;
     let mut changes = log.changes;
     runs::complete(&mut changes, told);
     let mut total = Counts::default();
     changes.iter().filter(|change| !change.first_load).for_each(|change| total.add(&change.counts));
-    let full_load = full_load(store, name).await?;
+    let full_load = full_load(store, place).await?;
     Ok(TableHistory { full_load, changes, total, tombstones: log.tombstones, ..TableHistory::default() })
 }
 
-async fn full_load(store: &dyn ObjectStore, name: &TableName) -> Result<Option<FullLoad>> {
-    let key = layout::full_load(name);
-    let Some((footer, _)) = read_footer(store, &key).await? else { return Ok(None) };
+async fn full_load(store: &dyn ObjectStore, place: &Place) -> Result<Option<FullLoad>> {
+    let key = place.full_load();
+    let footer = read_footer(store, &key).await?.map(|(footer, _)| footer);
+    // What was loaded before the first captured change is never brought up to date.
+    let Some(footer) = footer.filter(|footer| footer.captured.is_none()) else { return Ok(None) };
     let listed = store.list(&key, None).await?;
     let bytes = listed.into_iter().find(|entry| entry.key == key).map_or(0, |entry| entry.len);
     Ok(Some(FullLoad { run_at: footer.run_at, rows: footer.rows, bytes }))

@@ -5,8 +5,12 @@ use std::path::{Path, PathBuf};
 use clap::ValueEnum;
 
 use super::{Common, Shell, moment, print, timeline, wall_clock};
+use crate::config::{Config, SourceConfig};
 use crate::error::{Error, Result};
 use crate::history::{self, History, PageFacts, Period};
+use crate::lake::capture;
+use crate::lake::layout::Place;
+use crate::lake::store::ObjectStore;
 use crate::trigger::{Deadline, Request};
 
 #[derive(Debug, clap::Args)]
@@ -57,11 +61,10 @@ pub(super) fn run(shell: &Shell, arguments: &HistoryArguments) -> Result<u8> {
         let span = moment::span(arguments.since.as_deref(), arguments.until.as_deref())?;
         let config = shell.config(common).await?;
         let now = wall_clock();
-        let tables = Some(common.tables.clone()).filter(|tables| !tables.is_empty());
-        let request = Request { tables, ..Request::new(now, "history", now, Deadline::NONE) };
-        let tables: Vec<_> = request.select(&config.tables)?.into_iter().map(|spec| &spec.name).collect();
         let store = shell.clients.store(&config).await;
-        let found = history::read(store.as_ref(), &tables, span).await?;
+        let wanted = Some(common.tables.clone()).filter(|tables| !tables.is_empty());
+        let places = places(store.as_ref(), &config, wanted).await?;
+        let found = history::read(store.as_ref(), &places, span).await?;
         if let Some(path) = &arguments.html {
             let page = history::page(&found, &PageFacts { lake: store.location(), made_at: now });
             write(path, &page)?;
@@ -73,6 +76,17 @@ pub(super) fn run(shell: &Shell, arguments: &HistoryArguments) -> Result<u8> {
         }
         Ok(exit_code(&found))
     })
+}
+
+/// Where the logs are that are asked for.
+async fn places(store: &dyn ObjectStore, config: &Config, wanted: Option<Vec<String>>) -> Result<Vec<Place>> {
+    if let SourceConfig::SqlServer(sqlserver) = &config.source {
+        let tables = capture::tables(store, sqlserver.feed.schema_in_path, wanted.as_deref()).await?;
+        return Ok(tables.into_iter().map(|table| table.place).collect());
+    }
+    let now = wall_clock();
+    let request = Request { tables: wanted, ..Request::new(now, "history", now, Deadline::NONE) };
+    Ok(request.select(&config.tables)?.into_iter().map(|spec| Place::from(&spec.name)).collect())
 }
 
 fn write(path: &Path, page: &str) -> Result<()> {

@@ -4,6 +4,7 @@ use std::io::{BufWriter, stdout};
 use std::path::{Path, PathBuf};
 
 use super::{Common, Shell, moment, print, wall_clock};
+use crate::config::SourceConfig;
 use crate::error::{Error, Result};
 use crate::figures::grouped;
 use crate::restore::{self, Format, Output, Restored};
@@ -30,6 +31,9 @@ pub(super) fn run(shell: &Shell, arguments: &RestoreArguments) -> Result<u8> {
         let at = moment::at(&arguments.at)?;
         let output = output(arguments)?;
         let config = shell.config(common).await?;
+        if matches!(config.source, SourceConfig::SqlServer(_)) {
+            return Err(captured());
+        }
         let now = wall_clock();
         let request =
             Request { tables: Some(common.tables.clone()), ..Request::new(now, "restore", now, Deadline::NONE) };
@@ -78,6 +82,14 @@ fn delimiter(text: &str) -> Result<u8> {
         _ => Err(Error::config("InvalidOutput", "a delimiter is one ASCII character, but no quote and no line end")
             .hint("use `,`, `;` or `\\t`")),
     }
+}
+
+fn captured() -> Error {
+    Error::config(
+        "CapturedChanges",
+        "tables of SQL Server are not restored from the lake: it holds their changes, no snapshots",
+    )
+    .hint("apply the log to the first load in the order of `_seq`, or restore the database's own backup")
 }
 
 fn not_one_table() -> Error {

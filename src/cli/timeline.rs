@@ -102,7 +102,8 @@ fn grid(lines: &[Tally], period: Option<Period>, total: &Counts) -> Grid {
             None if tally.schema_changes.is_empty() => String::new(),
             None => "changed".to_owned(),
         };
-        let mut cells = vec![label(tally, period), second, grouped(tally.rows)];
+        let rows = tally.rows.map_or_else(|| "-".to_owned(), grouped);
+        let mut cells = vec![label(tally, period), second, rows];
         cells.extend(numbers(&tally.counts));
         if let Some(rows) = tally.first_load {
             cells[3] = format!("first load {}", grouped(rows));

@@ -187,7 +187,8 @@ fn numbers(tallies: &[Tally], axis: &TimeAxis) -> String {
         let Counts { inserted, updated, deleted, silent_changes, bytes: size } = tally.counts;
         let inserted =
             tally.first_load.map_or_else(|| grouped(inserted), |rows| format!("first load {}", grouped(rows)));
-        let cells = [grouped(tally.runs), grouped(tally.rows), inserted, grouped(updated), grouped(deleted)];
+        let rows = tally.rows.map_or_else(|| "–".to_owned(), grouped);
+        let cells = [grouped(tally.runs), rows, inserted, grouped(updated), grouped(deleted)];
         let longest = tally.longest_ms.map_or_else(|| "–".to_owned(), millis);
         let _ = write!(html, "<tr><th>{}", axis.label(tally.start));
         for cell in cells.into_iter().chain([grouped(silent_changes), bytes(size), longest]) {

@@ -38,8 +38,7 @@ struct Source {
 #[derive(Deserialize)]
 struct Table {
     name: String,
-    #[serde(default)]
-    rows: u64,
+    rows: Option<u64>,
     #[serde(default)]
     silent_changes: u64,
     cdc_key: Option<String>,

@@ -11,8 +11,8 @@ pub struct Tally {
     pub start: DateTime<Utc>,
     /// How many runs changed something, a first load among them.
     pub runs: u64,
-    /// Rows of the table after the last of them.
-    pub rows: u64,
+    /// Rows of the table after the last of them, where that is known.
+    pub rows: Option<u64>,
     /// The rows of a first load, which is no change.
     pub first_load: Option<u64>,
     /// What happened to the rows, without a first load.
@@ -52,7 +52,7 @@ impl Tally {
         self.longest_ms = self.longest_ms.max(change.elapsed_ms);
         self.schema_changes.extend(change.schema_changes.iter().cloned());
         if change.first_load {
-            self.first_load = Some(change.rows);
+            self.first_load = change.rows;
             self.counts.bytes += change.counts.bytes;
         } else {
             self.counts.add(&change.counts);

@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 use crate::lake::base::{Base, full_load, vanished};
 use crate::lake::fetch::fetch_within;
 use crate::lake::footer::{FileKind, Footer};
-use crate::lake::layout::{self, RunTime};
+use crate::lake::layout::{Place, RunTime};
 use crate::lake::log;
 use crate::lake::parquet::{ParquetFile, read_footer};
 use crate::lake::store::{ETag, Listed, ObjectStore, Payload};
@@ -27,8 +27,9 @@ pub(super) struct Plan {
 impl Plan {
     /// Finds the objects that lead to the state of `at`.
     pub(super) async fn read(store: &dyn ObjectStore, table: &TableName, at: At) -> Result<Self> {
-        let listed = log::list(store, table).await?;
-        let full_load = read_footer(store, &layout::full_load(table)).await?;
+        let place = Place::from(table);
+        let listed = log::list(store, &place).await?;
+        let full_load = read_footer(store, &place.full_load()).await?;
         let full_load_at = full_load.as_ref().map(|(footer, _)| footer.run_at);
         let runs = || listed.iter().map(|(run_at, _)| *run_at).chain(full_load_at);
         let first = runs().min().ok_or_else(|| never_run(store, table))?;
@@ -45,7 +46,7 @@ impl Plan {
         let wanted = |run_at: &RunTime| *run_at <= until && after.is_none_or(|after| *run_at > after);
         let objects: Vec<Listed> =
             listed.into_iter().filter(|(run_at, _)| wanted(run_at)).map(|(_, entry)| entry).collect();
-        let footers = log::footers(store, table, objects).await?;
+        let footers = log::footers(store, &place, objects).await?;
         let changes = footers.into_iter().filter(|(_, footer)| footer.kind == FileKind::Cdc);
         let plan = Self { full_load, log: changes.map(|(entry, footer)| (entry.key, footer)).collect() };
         plan.newest().ok_or_else(|| before_history(table, until, first))?;

@@ -18,7 +18,7 @@ fn change(at: DateTime<Utc>, rows: u64, counts: Counts) -> Change {
         key: Some("cdc/t/t.parquet".to_owned()),
         first_load: false,
         position: None,
-        rows,
+        rows: Some(rows),
         counts,
         elapsed_ms: Some(40 + counts.events() / 3),
         schema_changes: Vec::new(),

@@ -2,6 +2,7 @@
 
 mod crash;
 mod histories;
+mod history;
 mod instances;
 mod load;
 mod output;

@@ -189,7 +189,7 @@ pub(super) fn said(tally: &Tally, axis: &TimeAxis) -> String {
     ];
     let counted = counted.into_iter().filter(|(count, _)| *count > 0);
     lines.extend(counted.map(|(count, what)| format!("{} {what}", grouped(count))));
-    lines.push(format!("{} afterwards", plural(tally.rows, "row")));
+    lines.extend(tally.rows.map(|rows| format!("{} afterwards", plural(rows, "row"))));
     let longest = tally.longest_ms.map(|elapsed| format!(", longest {}", millis(elapsed))).unwrap_or_default();
     lines.push(format!("{}, {}{longest}", plural(tally.runs, "run"), bytes(counts.bytes)));
     lines.extend(tally.schema_changes.iter().map(|text| text.replace('`', "")));

@@ -26,7 +26,7 @@ const SPARK: (f64, f64) = (220.0, 26.0);
 
 /// The three charts.
 pub(super) fn charts(tallies: &[Tally], axis: &TimeAxis) -> String {
-    let rows = tallies.iter().map(|tally| (tally, Some(tally.rows)));
+    let rows = tallies.iter().map(|tally| (tally, tally.rows));
     let sizes = tallies.iter().map(|tally| (tally, Some(tally.counts.bytes).filter(|bytes| *bytes > 0)));
     let times = tallies.iter().map(|tally| (tally, tally.longest_ms));
     let whole = Measure::new("Rows", short, rows.collect(), axis, true).line();

@@ -16,6 +16,7 @@ use serde::Serialize;
 
 pub use self::page::{PageFacts, page};
 pub use self::period::Period;
+pub(crate) use self::runs::{Wrote, wrote};
 pub use self::tally::{Tally, tallies};
 use crate::error::{Error, Result};
 use crate::lake::layout::{Place, RunTime};

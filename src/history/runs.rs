@@ -54,6 +54,27 @@ pub(super) struct Told {
     table: Table,
 }
 
+/// What a run wrote of a table, by its report.
+pub(crate) enum Wrote {
+    /// This object of the log.
+    Object(String),
+    /// A full load and no object of the log.
+    FullLoad,
+    /// There is no report that says.
+    Unknown,
+}
+
+/// What the run of that time wrote of `table`.
+pub(crate) async fn wrote(store: &dyn ObjectStore, run_at: RunTime, table: &str) -> Result<Wrote> {
+    let Ok(report) = report(store, layout::run(run_at)).await? else { return Ok(Wrote::Unknown) };
+    let entry = report.tables.into_iter().find(|entry| entry.name == table);
+    Ok(match entry {
+        Some(Table { cdc_key: Some(key), .. }) => Wrote::Object(key),
+        Some(Table { full_load_key: Some(_), .. }) => Wrote::FullLoad,
+        _ => Wrote::Unknown,
+    })
+}
+
 /// The reports of the runs that wrote something, by table and run.
 type ByTable = BTreeMap<String, BTreeMap<RunTime, Told>>;
 

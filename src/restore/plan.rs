@@ -2,6 +2,7 @@
 
 use super::At;
 use crate::error::{Error, Result};
+use crate::history::{Wrote, wrote};
 use crate::lake::base::{Base, full_load, vanished};
 use crate::lake::fetch::fetch_within;
 use crate::lake::footer::{FileKind, Footer};
@@ -22,6 +23,8 @@ pub(super) struct Plan {
     pub(super) full_load: Option<(Footer, ETag)>,
     /// The CDC objects after it, oldest first.
     pub(super) log: Vec<(String, Footer)>,
+    /// Where the state may be another one.
+    pub(super) warnings: Vec<String>,
 }
 
 impl Plan {
@@ -44,13 +47,17 @@ impl Plan {
         let full_load = full_load.filter(|(footer, _)| footer.run_at <= until);
         let after = full_load.as_ref().map(|(footer, _)| footer.run_at);
         let wanted = |run_at: &RunTime| *run_at <= until && after.is_none_or(|after| *run_at > after);
+        let later: Vec<String> =
+            listed.iter().filter(|(run_at, _)| *run_at > until).map(|(_, entry)| entry.key.clone()).collect();
         let objects: Vec<Listed> =
             listed.into_iter().filter(|(run_at, _)| wanted(run_at)).map(|(_, entry)| entry).collect();
         let footers = log::footers(store, &place, objects).await?;
         let changes = footers.into_iter().filter(|(_, footer)| footer.kind == FileKind::Cdc);
-        let plan = Self { full_load, log: changes.map(|(entry, footer)| (entry.key, footer)).collect() };
+        let log = changes.map(|(entry, footer)| (entry.key, footer)).collect();
+        let mut plan = Self { full_load, log, warnings: Vec::new() };
         plan.newest().ok_or_else(|| before_history(table, until, first))?;
         plan.expect_chain(table, full_load_at)?;
+        plan.expect_predecessors(store, &place, &later, full_load_at, until).await?;
         Ok(plan)
     }
 
@@ -96,6 +103,54 @@ impl Plan {
                 return Err(gap(table, place, full_load_at));
             }
             (held, before) = (Some(footer.rows), Some(key.as_str()));
+        }
+        Ok(())
+    }
+}
+
+impl Plan {
+    /// Each object names the run that it follows. One that left no object wrote a full load only, or its object is gone;
+    /// the reports of the runs tell the two apart. `later` are the objects after the state, the first of which knows what
+    /// the last run before it was.
+    async fn expect_predecessors(
+        &mut self,
+        store: &dyn ObjectStore,
+        place: &Place,
+        later: &[String],
+        full_load_at: Option<RunTime>,
+        until: RunTime,
+    ) -> Result<()> {
+        let mut named: Vec<RunTime> = self.log.iter().filter_map(|(_, footer)| footer.previous_run_at).collect();
+        for key in later {
+            let footer = log::footer(store, place, key).await?;
+            if footer.kind == FileKind::Cdc {
+                named.extend(footer.previous_run_at);
+                break;
+            }
+        }
+        let last = self.newest().map(|footer| footer.run_at);
+        let known = |run_at: &RunTime| {
+            let base = self.full_load.iter().map(|(footer, _)| footer.run_at);
+            self.log.iter().map(|(_, footer)| footer.run_at).chain(base).any(|known| known == *run_at)
+        };
+        let unknown: Vec<RunTime> = named.into_iter().filter(|run_at| *run_at <= until && !known(run_at)).collect();
+        for run_at in unknown {
+            let why = match wrote(store, run_at, place.table()).await? {
+                Wrote::Object(key) => {
+                    return Err(gap(
+                        place.table(),
+                        format!("`{key}` is missing, which the run's report names"),
+                        full_load_at,
+                    ));
+                }
+                // What was silent then is told of anyhow, unless it was the last thing that happened.
+                _ if Some(run_at) < last => continue,
+                Wrote::FullLoad => "wrote only a full load, which was replaced since: what it changed is not restored",
+                Wrote::Unknown => {
+                    "has no object in the log and no report: it wrote only a full load, or its object is gone"
+                }
+            };
+            self.warnings.push(format!("the run of {run_at} {why}"));
         }
         Ok(())
     }

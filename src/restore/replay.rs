@@ -39,7 +39,7 @@ pub(super) fn replay(plan: &Plan, base: &Base, dated: bool, output: Output) -> R
         from_full_load: plan.full_load.is_some(),
         row_set_hash,
         proven,
-        warnings: if proven { Vec::new() } else { warnings(plan, dated, respelt) },
+        warnings: if proven { plan.warnings.clone() } else { warnings(plan, dated, respelt) },
     })
 }
 
@@ -74,7 +74,7 @@ fn becomes_text(older: &TableSchema, newest: &TableSchema) -> bool {
 
 fn warnings(plan: &Plan, dated: bool, respelt: bool) -> Vec<String> {
     let silent: u64 = plan.log.iter().map(|(_, footer)| footer.silent_changes).sum();
-    let mut warnings = Vec::new();
+    let mut warnings = plan.warnings.clone();
     if dated {
         warnings.push(format!(
             "rows that changed without their date moving on ({silent} counted in the log) are in full loads only: here \

@@ -1,7 +1,6 @@
 //! `history` and `restore` of the real binary.
 
 use std::fs;
-use std::path::Path;
 
 use serde_json::Value;
 
@@ -176,12 +175,20 @@ fn a_gap_in_the_log_is_found_unless_the_full_load_stands_after_it() {
     };
     removed("1120_090000", &["--at", "2026-11-20"], 1, &["LogGap", "before `cdc/clientes/clientes_20261120_150000"]);
     removed("1120_090000", &["--at", "2026-12-01"], 0, &["2 rows", "proven"]);
-    // Without its last object the log still chains, and the full load is newer than the time.
-    removed("1120_150000", &["--at", "2026-11-20T15:00:00Z"], 0, &["as of the run of 2026-11-20T09:00:00Z"]);
+    // Without this object the log still chains; but the next one names its run, and the report names the object.
+    let until = ["--at", "2026-11-20T15:00:00Z"];
+    removed("1120_150000", &until, 1, &["LogGap", "clientes_20261120_150000.parquet` is missing"]);
     let desk = lake();
     fs::remove_file(desk.path(&format!("{log}1120_150000.parquet"))).unwrap();
+    fs::remove_file(desk.path("lake/_runs/20261120_150000.json")).unwrap();
+    let done = desk.run(&[&RESTORE[..], &until].concat());
+    done.expect(
+        0,
+        &["as of the run of 2026-11-20T09:00:00Z", "! clientes: the run of 2026-11-20T15:00:00Z has no object"],
+    );
+    let desk = lake();
+    fs::remove_file(desk.path(&format!("{log}1120_090000.parquet"))).unwrap();
     fs::remove_file(desk.path("lake/full-load/clientes/clientes.parquet")).unwrap();
-    desk.run(&[&RESTORE[..], &["--at", "2026"]].concat())
-        .expect(1, &["LogGap", "between", "hint: bring the deleted objects"]);
-    assert!(Path::new(&desk.path(&format!("{log}1201_090000.parquet"))).exists());
+    let done = desk.run(&[&RESTORE[..], &["--at", "2026"]].concat());
+    done.expect(1, &["LogGap", "before", "hint: bring the deleted objects"]);
 }

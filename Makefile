@@ -58,6 +58,10 @@ bench: $(BENCH)/.ready ## Compares the whole job with DuckDB, Polars and pandas;
 bench-large: $(BENCH)/.ready ## Compares it with DuckDB and Polars on 1 and 10 million rows (12 GB of disk)
 	$(BENCH)/python benches/whole_job.py --name results-large --rows 1000000,10000000 --rounds 3 --contenders cdc-to-s3,duckdb,polars
 
+.PHONY: bench-stages
+bench-stages: ## Measures each stage of a run by itself: inflate, split, type, fingerprint, index, probe, encode, decode
+	cargo bench --locked --profile profiling --bench stages -- --sort location
+
 .PHONY: check
 check: lint test ## Does what CI does: lint, then test
 

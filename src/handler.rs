@@ -70,7 +70,7 @@ impl Handler {
         let text = pipeline::within(request.deadline, Box::pin(self.clients.config_text(&source))).await?;
         let config = Config::from_json(&text, self.clients.environment(), &Overrides::default())?;
         let store = self.clients.store(&config).await;
-        let source = self.clients.source(&config).await?;
+        let source = pipeline::within(request.deadline, Box::pin(self.clients.source(&config))).await?;
         Box::pin(pipeline::run(request, &config.tables, &source, store.as_ref(), &self.temporary, &Unwatched)).await
     }
 }

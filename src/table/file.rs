@@ -65,9 +65,24 @@ impl CsvFile {
         &self.name
     }
 
+    /// Its bytes as they are, unpacked where it is packed.
+    pub fn bytes(&self) -> Result<Box<dyn Read + Send>> {
+        (self.open)()
+    }
+
+    /// How many records it has, without the header: all of reading but the types. The benchmarks measure it.
+    pub fn count_records(&self, spec: &TableSpec) -> Result<u64, PassError> {
+        let (mut records, names) = self.start(spec)?;
+        let (width, mut count) = (names.len(), 0);
+        while let Some(block) = records.block(width, BATCH_ROWS).map_err(|error| self.fault(error, width))? {
+            count += block.lines.len() as u64;
+        }
+        Ok(count)
+    }
+
     /// Looks at the whole file to learn its encoding, after [`PassError::NotUtf8`].
     pub fn detect_encoding(&self) -> Result<()> {
-        let encoding = text::detect((self.open)()?, &self.name)?;
+        let encoding = text::detect(self.bytes()?, &self.name)?;
         self.detected.get_or_init(|| encoding);
         Ok(())
     }
@@ -116,7 +131,7 @@ impl CsvFile {
 
     fn start(&self, spec: &TableSpec) -> Result<(Records, Vec<String>), PassError> {
         let encoding = spec.encoding.or_else(|| self.detected.get().copied());
-        let mut records = Records::new(TextBlocks::new((self.open)()?, encoding), spec.sep);
+        let mut records = Records::new(TextBlocks::new(self.bytes()?, encoding), spec.sep);
         let names = match records.next().map_err(|error| self.fault(error, 0))? {
             Some(record) => header::names(&record, &self.name, spec)?,
             None => return Err(empty(&self.name, &spec.name.to_string()).into()),

@@ -20,14 +20,18 @@ export SAM_CLI_TELEMETRY := 0
 
 .PHONY: help
 help: ## Lists the targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
-	@echo "  ARCH=arm64|x86_64 for build; ENVIRONMENT=default|dev|prod (see samconfig.toml) for deploy and invoke;"
+	@echo "  ARCH=arm64|x86_64 for build; ENVIRONMENT=default|dev|prod|sqlserver (see samconfig.toml) for deploy and invoke;"
 	@echo "  EVENT=events/….json for invoke and invoke-local"
 
 .PHONY: local
 local: $(DEV)/.ready ## Runs the whole product here: emulated AWS, Kaggle stand-in, three versions of a sample dataset
 	$(DEV)/python tests/local/demo.py $(if $(KEEP),--keep)
+
+.PHONY: local-sqlserver
+local-sqlserver: $(DEV)/.ready ## Runs the SQL Server job here: emulated AWS, a stand-in for a database, one of the runs killed
+	$(DEV)/python tests/local/demo_sqlserver.py
 
 .PHONY: test
 test: test-e2e test-rust ## Runs all tests
@@ -35,6 +39,7 @@ test: test-e2e test-rust ## Runs all tests
 .PHONY: test-e2e
 test-e2e: $(DEV)/.ready ## Runs the end-to-end tests of the deployed template only
 	$(DEV)/python tests/local/e2e.py
+	$(DEV)/python tests/local/e2e_sqlserver.py
 
 .PHONY: test-rust
 test-rust: $(DEV)/.ready ## Runs the Rust tests only, against an emulated S3

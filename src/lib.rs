@@ -9,6 +9,7 @@ pub mod cli;
 pub mod clients;
 pub mod config;
 pub mod diff;
+pub mod doctor;
 pub mod error;
 mod figures;
 pub mod handler;

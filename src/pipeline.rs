@@ -247,6 +247,7 @@ fn report(
         source: SourceReport { kind: source.kind(), name: source.name(), position },
         status: Report::status_of(&tables),
         dry_run: request.dry_run,
+        capture_age_seconds: None,
         tables,
         elapsed_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
         peak_rss_bytes: telemetry::peak_rss_bytes(),

@@ -99,6 +99,9 @@ pub struct Report {
     pub status: RunStatus,
     /// Whether nothing was to be written.
     pub dry_run: bool,
+    /// The age of the newest commit that a database's capture job has read, in seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub capture_age_seconds: Option<u64>,
     /// One entry per table, in the order of the configuration.
     pub tables: Vec<TableReport>,
     /// Duration in milliseconds.
@@ -138,6 +141,9 @@ pub struct TableReport {
     /// How far a database's log has been read for the table.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub position: Option<Position>,
+    /// For how many hours more a database keeps the changes after that position; below zero where they may go any moment.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub headroom_hours: Option<f64>,
     /// How the columns differ from the previous snapshot's.
     pub schema_changes: Vec<SchemaChange>,
     /// What an operator should know although the table did not fail.
@@ -165,6 +171,7 @@ impl TableReport {
             cdc_keys: Vec::new(),
             full_load_key: None,
             position: None,
+            headroom_hours: None,
             schema_changes: Vec::new(),
             warnings: Vec::new(),
             error: None,

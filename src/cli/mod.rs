@@ -1,6 +1,7 @@
 //! The command line: arguments in, a command done, its exit code out. Data goes to stdout, everything else to stderr.
 
 mod bars;
+mod doctor;
 mod history;
 mod moment;
 mod print;
@@ -41,6 +42,8 @@ enum Command {
     Run(run::RunArguments),
     /// Replay the log and compare it with the full load, table by table
     Verify(verify::VerifyArguments),
+    /// Look at everything that a run needs, and say what to do
+    Doctor(doctor::DoctorArguments),
     /// Say what changed when, table by table; as a page with charts, too
     History(history::HistoryArguments),
     /// Write a table as it was at a time, as Parquet or CSV
@@ -88,6 +91,7 @@ pub fn main(environment: Environment, home: Option<PathBuf>) -> ExitCode {
     let done = match &arguments.command {
         Command::Run(arguments) => run::run(&shell, arguments),
         Command::Verify(arguments) => verify::run(&shell, arguments),
+        Command::Doctor(arguments) => doctor::run(&shell, arguments),
         Command::History(arguments) => history::run(&shell, arguments),
         Command::Restore(arguments) => restore::run(&shell, arguments),
     };

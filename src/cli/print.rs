@@ -8,6 +8,7 @@ use comfy_table::{CellAlignment, Table, TableComponent};
 use serde::Serialize;
 
 use crate::config::Environment;
+use crate::doctor::{Diagnosis, Finding};
 use crate::error::{Error, Result};
 use crate::figures::{grouped, millis};
 use crate::position::Position;
@@ -35,6 +36,11 @@ pub(super) fn report(report: &Report, lake: &str, ink: Ink) -> Result<()> {
 /// Prints the summary of a verification.
 pub(super) fn verification(found: &Verification, lake: &str, ink: Ink) -> Result<()> {
     stdout(&verify_summary(found, lake, ink))
+}
+
+/// Prints what was looked at, a line each.
+pub(super) fn diagnosis(found: &Diagnosis, ink: Ink) -> Result<()> {
+    stdout(&doctor_summary(found, ink))
 }
 
 /// Prints an error and what to do about it.
@@ -148,6 +154,22 @@ fn findings(text: &mut String, entry: &TableVerification, ink: Ink) {
     if let Some(error) = &entry.error {
         line(Colour::Red, "x", &format!("{} ({})", error.chain(), error.code()));
     }
+}
+
+fn doctor_summary(found: &Diagnosis, ink: Ink) -> String {
+    let mut text = String::new();
+    for check in &found.checks {
+        let (colour, word) = match check.finding {
+            Finding::Ok => (Colour::Green, "ok     "),
+            Finding::Warning => (Colour::Yellow, "warning"),
+            Finding::Fault => (Colour::Red, "FAULT  "),
+        };
+        let code = check.code.map(|code| format!(" ({code})")).unwrap_or_default();
+        let fix = check.fix.as_ref().map(|fix| format!("; fix: {fix}")).unwrap_or_default();
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "{}  {}: {}{code}{fix}", ink.paint(colour, word), check.subject, check.found);
+    }
+    text + if found.is_ok() { "nothing stands in the way of a run" } else { "a run would fail, or fail for a table" }
 }
 
 /// A table with a rule below its header, and another above its totals.

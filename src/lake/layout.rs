@@ -12,6 +12,9 @@ pub const STATES: &str = "_state/";
 /// The folder of the reports of all runs.
 pub const RUNS: &str = "_runs/";
 
+/// The object at which `doctor` tries whether conditional writes are honoured.
+pub const PROBE: &str = "_state/doctor";
+
 const STAMP: &str = "%Y%m%d_%H%M%S";
 const STAMP_LEN: usize = "YYYYMMDD_HHMMSS".len();
 

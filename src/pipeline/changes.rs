@@ -2,12 +2,13 @@
 
 mod check;
 mod load;
+mod measure;
 mod record;
 mod start;
 mod table;
 mod window;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::future::Future;
 use std::time::Duration;
 
@@ -20,9 +21,9 @@ use crate::lake::store::read_all;
 use crate::position::{Lsn, Position};
 use crate::report::{Report, RunStatus, TableReport, TableStatus};
 use crate::source::sqlserver::faults::{self, Moment};
-use crate::source::sqlserver::instances::{Tracked, tracked};
+use crate::source::sqlserver::instances::{Tracked, places, tracked};
 use crate::source::sqlserver::{CommitTime, Database, Server, SqlServer};
-use crate::table::TableName;
+use crate::telemetry::Measured;
 
 /// How often a question is put to the server before a passing fault of it ends the table.
 const ATTEMPTS: u32 = 4;
@@ -61,15 +62,20 @@ pub(super) async fn run(asked: &Asked<'_>, sqlserver: &SqlServer) -> Result<Repo
     };
     let fence_time = commit_time(&run, server, fence).await?;
     let shared = Shared { run: &run, sqlserver, database, fence, fence_time };
-    let mut places = shared.places(&tables);
+    let mut places = places(&tables, &shared.database.name, sqlserver.feed.schema_in_path);
     let mut reports = shared.lost_tables(&tables).await?;
     for table in selected {
         let place =
             places.remove(&table.full_name()).unwrap_or_else(|| Err(Error::internal("NoPlace", "no such table")));
         reports.push(table::run(&shared, table, place).await);
     }
+    shared.measure(&tables, &mut reports).await;
+    let capture_age_seconds = shared.capture_age();
+    let at = run.runner(Duration::ZERO).now;
+    Measured { database: &shared.database.name, capture_age_seconds, at }.emit(&reports);
     shared.look_at_capture_job(&mut reports)?;
     let report = report(asked.request, asked.source, Some(Position::Lsn(fence)), reports, asked.started);
+    let report = Report { capture_age_seconds, ..report };
     run.keep(&report).await;
     Ok(report)
 }
@@ -131,32 +137,8 @@ impl Shared<'_> {
         Moment::known(lsn, self.time_of(lsn).await.ok().flatten())
     }
 
-    /// Where the objects of each table are. Of two tables that would have the same ones, the second has none.
-    fn places(&self, tables: &[Tracked]) -> HashMap<String, Result<Place>> {
-        let mut taken: HashMap<String, String> = HashMap::new();
-        let mut places = HashMap::new();
-        for table in tables {
-            let name = table.full_name();
-            let place = self.place(table).and_then(|place| match taken.get(&place.state().to_lowercase()) {
-                Some(other) => Err(faults::name_taken(&name, other, place.cdc_prefix())),
-                None => Ok(place),
-            });
-            if let Ok(place) = &place {
-                taken.insert(place.state().to_lowercase(), name.clone());
-            }
-            places.insert(name, place);
-        }
-        places
-    }
-
     fn place(&self, table: &Tracked) -> Result<Place> {
-        let parse = |name: &str| TableName::parse(name).map_err(|is_wrong| faults::unsafe_name(name, is_wrong));
-        let schema_in_path = self.sqlserver.feed.schema_in_path;
-        if schema_in_path {
-            parse(&table.schema)?;
-        }
-        let (database, name) = (parse(&self.database.name)?, parse(&table.name)?);
-        Ok(Place::captured(&database, &table.schema, &name, schema_in_path))
+        table.place(&self.database.name, self.sqlserver.feed.schema_in_path)
     }
 
     /// Where all tables are read: those that the lake knows of and that the database no longer tracks.

@@ -95,6 +95,7 @@ fn help_and_version_are_no_errors() {
         ("help.txt", &["--help"][..]),
         ("help-run.txt", &["run", "--help"]),
         ("help-verify.txt", &["verify", "--help"]),
+        ("help-doctor.txt", &["doctor", "--help"]),
     ] {
         let done = desk.run(arguments);
         assert_eq!((done.code, done.stderr.as_str()), (0, ""));

@@ -10,7 +10,7 @@ use crate::support::faults::FaultyStore;
 use crate::support::scene::Scene;
 
 /// Small enough for the Parquet files to come in parts, and for the states not to.
-const PART: u64 = 3000;
+const PART: u64 = 1000;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_crash_at_any_call_to_s3_loses_and_repeats_nothing() {

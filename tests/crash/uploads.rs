@@ -15,8 +15,8 @@ use crate::support::lake;
 use crate::support::scene::{MINUTE, Scene};
 use crate::support::wire::{self, Wire};
 
-/// The Parquet files of the scenes have two parts or three.
-const PART: u64 = 2000;
+/// The Parquet files of the scenes have two parts; a state has one.
+const PART: u64 = 900;
 
 const SLOW_DOWN: wire::Fault = wire::Fault::Answer(503, "<Error><Code>SlowDown</Code></Error>");
 

@@ -20,7 +20,7 @@ from typing import Any, Callable
 import pyarrow.parquet
 
 import stack as local
-from killer import PowerCut, proxy
+from killer import PowerCut, run_into
 from stack import Emulation, Invocation, Programs, Stack, StandIn
 
 TIMES = {1: "2026-11-20T09:00:00Z", 2: "2026-11-20T15:00:00Z", 3: "2026-11-20T21:00:00Z"}
@@ -92,18 +92,19 @@ def crash(programs: Programs, aws: Emulation, stack: Stack, kaggle: StandIn, mom
     cut = PowerCut("full-load/clientes/clientes.parquet")
     config = str(local.SAMPLE / "config.json")
     command = [str(programs.binary), "run", "--config", config, "--lake", stack.lake, "--run-at", moment]
-    with tempfile.TemporaryDirectory() as home, proxy(aws.endpoint, cut) as storage:
-        account = {"KAGGLE_USERNAME": local.KAGGLE_USER, "KAGGLE_KEY": local.KAGGLE_KEY, "KAGGLE_API_ENDPOINT": kaggle.url}
-        environment = {**aws.environment(), **account, "AWS_ENDPOINT_URL": storage, "HOME": home, "TMPDIR": home}
-        with subprocess.Popen(command, cwd=home, env=environment) as victim:
-            cut.victim = victim
-            code = victim.wait()
-    written = sorted(key for key, value in stack.objects().items() if before.get(key) != value)
-    print(f"  killed by signal {-code}" if code < 0 else f"  ended with exit code {code}")
-    for key in written:
-        print(f"  left behind: {key}")
+    account = {"KAGGLE_USERNAME": local.KAGGLE_USER, "KAGGLE_KEY": local.KAGGLE_KEY, "KAGGLE_API_ENDPOINT": kaggle.url}
+    code = run_into(cut, command, {**aws.environment(), **account})
+    print_crash(stack, before, code)
     print("  the full load of clientes is behind its changes now; the event itself still comes:")
     return not cut.struck.is_set()
+
+
+def print_crash(stack: Stack, before: dict[str, tuple[str, int]], code: int) -> None:
+    """How the program ended, and what it has written."""
+    print(f"  killed by signal {-code}" if code < 0 else f"  ended with exit code {code}")
+    for key, value in sorted(stack.objects().items()):
+        if before.get(key) != value:
+            print(f"  left behind: {key}")
 
 
 def print_report(answer: Invocation) -> None:
@@ -140,13 +141,21 @@ def show_changes(stack: Stack, table: str, moment: str) -> None:
     rows = pyarrow.parquet.read_table(io.BytesIO(stack.read(key))).to_pylist()
     some = [row for op in "IUD" for row in [row for row in rows if row["op"] == op][:2]]
     columns = [name for name in rows[0] if name == "op" or not name.startswith("fl")]
-    print_table(columns, [[brief(row[column]) for column in columns] for row in some])
+    print_rows(columns, some)
+
+
+def print_rows(columns: list[str], rows: list[dict[str, Any]]) -> None:
+    print_table(columns, [[brief(row[column]) for column in columns] for row in rows])
 
 
 def verify(programs: Programs, aws: Emulation, stack: Stack) -> bool:
     """Lets the command line replay the CDC files and compare; whether it found a difference."""
     heading("cdc-to-s3 verify: do the CDC files, replayed in order, give the full-load?")
-    config = local.SAMPLE / "config.json"
+    return run_verify(programs, aws, stack, local.SAMPLE / "config.json")
+
+
+def run_verify(programs: Programs, aws: Emulation, stack: Stack, config: Path) -> bool:
+    """Prints what `verify` says; whether it found a difference."""
     command = [str(programs.binary), "verify", "--config", str(config), "--lake", stack.lake]
     with tempfile.TemporaryDirectory() as home:
         environment = {**aws.environment(), "HOME": home}

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import http.client
 import subprocess
+import tempfile
 import threading
 import urllib.parse
 from contextlib import contextmanager
@@ -36,6 +37,16 @@ class PowerCut:
         self.struck.set()
         if self.victim is not None:
             self.victim.kill()
+
+
+def run_into(cut: PowerCut, command: list[str], environment: dict[str, str]) -> int:
+    """The exit code of a program whose storage, at AWS_ENDPOINT_URL, is behind the cut; -9 once it struck."""
+    upstream = environment["AWS_ENDPOINT_URL"]
+    with tempfile.TemporaryDirectory() as home, proxy(upstream, cut) as storage:
+        environment = {**environment, "AWS_ENDPOINT_URL": storage, "HOME": home, "TMPDIR": home}
+        with subprocess.Popen(command, cwd=home, env=environment, stdout=subprocess.DEVNULL) as victim:
+            cut.victim = victim
+            return victim.wait()
 
 
 @contextmanager

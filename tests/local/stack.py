@@ -1,6 +1,6 @@
-"""The production template, deployed onto a local emulation of AWS with the Kaggle stand-in beside it.
+"""The production template, deployed onto a local emulation of AWS with a stand-in for Kaggle or SQL Server beside it.
 
-Nothing here reaches the internet, or an AWS account: both servers listen on loopback, the environment of the caller is
+Nothing here reaches the internet, or an AWS account: all servers listen on loopback, the environment of the caller is
 not passed on to them, and the credentials are those of the emulation. IAM is enforced, so that a function under the
 template's role can do what the template allows, and no more. Each context manager stops what it has started.
 """
@@ -30,29 +30,34 @@ from botocore.config import Config
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLE = ROOT / "examples" / "loyalty"
+SHOP = ROOT / "examples" / "shop"
 REGION = "us-east-1"
 KAGGLE_USER, KAGGLE_KEY = "demo", "not-a-real-key"
+DATABASE_USER, DATABASE_PASSWORD = "reader", "not-a-real-password"
 DEPLOY_TIMEOUT_S, QUEUE_TIMEOUT_S = 120, 60
 
 
 @dataclass(frozen=True)
 class Programs:
-    """The product as it was built: the binary, and the stand-in for Kaggle."""
+    """The product as it was built: the binary, and the stand-ins for Kaggle and for a SQL Server database."""
 
     binary: Path
     stand_in: Path
+    database: Path
 
 
 def build() -> Programs:
     """Builds the development profile, showing Cargo's own progress."""
-    flags = ["--locked", "--bin", "cdc-to-s3", "--example", "kaggle_stand_in"]
+    examples = ["--example", "kaggle_stand_in", "--example", "sqlserver_stand_in"]
+    flags = ["--locked", "--bin", "cdc-to-s3", *examples]
     subprocess.run(["cargo", "build", *flags], cwd=ROOT, check=True)
     metadata = subprocess.run(
         ["cargo", "metadata", "--locked", "--no-deps", "--format-version", "1"],
         cwd=ROOT, check=True, capture_output=True,
     )
     folder = Path(json.loads(metadata.stdout)["target_directory"]) / "debug"
-    return Programs(folder / "cdc-to-s3", folder / "examples" / "kaggle_stand_in")
+    stand_ins = [folder / "examples" / name for name in ("kaggle_stand_in", "sqlserver_stand_in")]
+    return Programs(folder / "cdc-to-s3", *stand_ins)
 
 
 class Emulation:
@@ -89,6 +94,26 @@ class StandIn:
     def publish(self, version: int) -> None:
         """Makes `version` the dataset's current one."""
         post(f"{self.url}/_control/publish", {"version": version})
+
+
+class Database:
+    """A SQL Server database on a loopback port, at the first moment of its history."""
+
+    def __init__(self, process: subprocess.Popen, address: str) -> None:
+        self.process = process
+        self.host, _, port = address.rpartition(":")
+        self.port = int(port)
+
+    def move_on(self) -> str:
+        """Lets the next moment of the history come; its time."""
+        self.process.stdin.write(b"\n")
+        self.process.stdin.flush()
+        return self.process.stdout.readline().decode().strip().replace("+00:00", "Z")
+
+    def secret(self) -> str:
+        """The login, in the format of RDS."""
+        login = {"engine": "sqlserver", "username": DATABASE_USER, "password": DATABASE_PASSWORD}
+        return json.dumps({**login, "host": self.host, "port": self.port, "dbname": shop_history()["database"]})
 
 
 @dataclass(frozen=True)
@@ -190,6 +215,26 @@ def sample_parameters(kaggle: StandIn) -> dict[str, str]:
     return {"Dataset": config["dataset_name"], "Tables": tables, "KaggleApiEndpoint": kaggle.url}
 
 
+def shop_parameters(secret_arn: str) -> dict[str, str]:
+    """The parameters of a stack that reads the database whose login is in this secret."""
+    return {"Config": (SHOP / "config.json").read_text(), "SqlServerSecretArn": secret_arn}
+
+
+def keep_login(aws: Emulation, database: Database) -> str:
+    """Puts the database's login into the secret that examples/shop/config.json names; its ARN."""
+    name = json.loads((SHOP / "config.json").read_text())["source"]["secret_id"]
+    secrets = aws.client("secretsmanager")
+    try:
+        return secrets.create_secret(Name=name, SecretString=database.secret())["ARN"]
+    except secrets.exceptions.ResourceExistsException:
+        return secrets.put_secret_value(SecretId=name, SecretString=database.secret())["ARN"]
+
+
+def shop_history() -> dict[str, Any]:
+    """examples/shop/history.json."""
+    return json.loads((SHOP / "history.json").read_text())
+
+
 def sample_config() -> dict[str, Any]:
     """examples/loyalty/config.json."""
     return json.loads((SAMPLE / "config.json").read_text())
@@ -226,7 +271,23 @@ def stand_in(program: Path, folder: Path) -> Iterator[StandIn]:
 
 
 @contextmanager
+def database(program: Path) -> Iterator[Database]:
+    """SQL Server as the project's own stand-in plays it, with the history of a small shop."""
+    account = ["--user", DATABASE_USER, "--password", DATABASE_PASSWORD]
+    command = [str(program), "--listen", "127.0.0.1:0", "--history", str(SHOP / "history.json"), *account]
+    with child(command, bare_environment()) as (process, first_line):
+        yield Database(process, first_line.removeprefix("listening on "))
+
+
+@contextmanager
 def server(command: list[str], environment: dict[str, str]) -> Iterator[str]:
+    """The first line that a child process has printed."""
+    with child(command, environment) as (_, first_line):
+        yield first_line
+
+
+@contextmanager
+def child(command: list[str], environment: dict[str, str]) -> Iterator[tuple[subprocess.Popen, str]]:
     """A child process that is ready when it has printed a line; it does not outlive this one, even if that is killed."""
     with subprocess.Popen(
         command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
@@ -236,7 +297,7 @@ def server(command: list[str], environment: dict[str, str]) -> Iterator[str]:
             first_line = process.stdout.readline().decode().strip()
             if not first_line:
                 raise RuntimeError(f"{Path(command[0]).name} ended before it was ready (exit code {process.wait()})")
-            yield first_line
+            yield process, first_line
         finally:
             stop(process)
 

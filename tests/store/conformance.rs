@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use cdc_to_s3::Kind;
+use cdc_to_s3::doctor::{self, Diagnosis};
 use cdc_to_s3::lake::store::{
     ByteRange, Condition, DirStore, ETag, MemoryStore, ObjectStore, Payload, Put, S3Options, S3Store, Stages, read_all,
 };
@@ -81,6 +82,7 @@ conformance! {
     a_create_is_refused_where_something_is,
     a_replacement_needs_the_current_tag,
     a_replacement_of_nothing_is_refused,
+    the_trial_of_conditions_succeeds_and_leaves_one_object,
     of_racing_creates_one_wins,
     no_increment_of_a_counter_is_lost,
     ranges_are_served_from_the_version_named,
@@ -138,6 +140,16 @@ async fn a_replacement_of_nothing_is_refused(store: Arc<dyn ObjectStore>) {
     let tag = create(&*store, "other", "x").await;
     assert_eq!(store.put("t", &memory("x"), &Condition::Matches(tag)).await.unwrap(), Put::Refused);
     assert!(store.get("t", None).await.unwrap().is_none());
+}
+
+async fn the_trial_of_conditions_succeeds_and_leaves_one_object(store: Arc<dyn ObjectStore>) {
+    for _ in 0..2 {
+        let mut found = Diagnosis::default();
+        doctor::lake(&*store, &mut found).await;
+        assert!(found.is_ok() && found.checks.len() == 2, "{found:#?}");
+    }
+    let keys: Vec<String> = store.list("", None).await.unwrap().into_iter().map(|entry| entry.key).collect();
+    assert_eq!(keys, ["_state/doctor"]);
 }
 
 async fn of_racing_creates_one_wins(store: Arc<dyn ObjectStore>) {

@@ -135,6 +135,7 @@ impl Table<'_> {
                 let claim = claim.filter(|claim| outline.changes().last().is_none_or(|(key, _)| *key != claim.cdc_key));
                 let is_behind = version.state.pending.is_some() || version.state.head.as_ref() != Some(&head);
                 let mut cursor = self.cursor(version, head.clone(), claim, outline)?;
+                self.report.position = Some(Position::Lsn(cursor.position));
                 self.check_history(&cursor).await?;
                 if cursor.claim.is_none() && is_behind && self.commit(&mut cursor, head).await? == Step::Overtaken {
                     return Ok(Ended::RaceLost);
@@ -217,6 +218,7 @@ impl Table<'_> {
 
     /// The first load where it is not complete, then the windows up to the fence.
     async fn go_on(&mut self, mut cursor: Cursor) -> Result<Ended> {
+        self.report.position = Some(Position::Lsn(cursor.position));
         self.advise(&cursor);
         while cursor.captured.load.is_some() {
             if self.stops_here()? {
@@ -236,8 +238,8 @@ impl Table<'_> {
                 return Ok(Ended::RaceLost);
             }
             self.has_moved = true;
+            self.report.position = Some(Position::Lsn(cursor.position));
         }
-        self.report.position = Some(Position::Lsn(cursor.position));
         Ok(Ended::Done)
     }
 

@@ -2,6 +2,7 @@
 
 pub(crate) mod columns;
 pub(crate) mod faults;
+pub(crate) mod headroom;
 pub(crate) mod instances;
 mod server;
 pub mod tds;
@@ -10,8 +11,8 @@ mod tracked;
 use std::sync::Arc;
 
 pub use self::server::{
-    CaptureInstance, CapturedColumn, ChangeBatch, CommitTime, Database, Images, KeyMark, LsnRange, MaskOrder,
-    OrderGrade, RowsRead, Server, TakeChanges, TakeRows,
+    CaptureErrors, CaptureInstance, CapturedColumn, ChangeBatch, CommitTime, Database, Images, KeyMark, LsnRange,
+    MaskOrder, OrderGrade, RowsRead, Server, TakeChanges, TakeRows,
 };
 pub use self::tracked::{DEFAULT_IDLE_AFTER, Feed, MetadataColumns, Start, TableOptions, TrackedTable};
 pub use crate::position::Lsn;

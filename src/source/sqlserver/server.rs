@@ -10,6 +10,7 @@
 
 use std::fmt::Debug;
 use std::ops::ControlFlow;
+use std::time::Duration;
 
 use arrow::array::{BinaryArray, FixedSizeBinaryArray, Int32Array, RecordBatch, TimestampMicrosecondArray, UInt8Array};
 use arrow::datatypes::{Field, Schema, SchemaRef};
@@ -73,6 +74,25 @@ pub trait Server: Debug + Send + Sync {
 
     /// The last commit before `time`; `None` where the server knows of none.
     async fn last_commit_before(&self, time: DateTime<Utc>) -> Result<Option<Lsn>>;
+
+    /// How long the clean-up job keeps changes; `None` where this login may not see it, or there is no such job.
+    async fn retention(&self) -> Result<Option<Duration>>;
+
+    /// What the capture job has lately failed with; `None` where this login may not see it.
+    async fn capture_errors(&self) -> Result<Option<CaptureErrors>>;
+
+    /// The captured columns that this login may not read in their source table: the object id of the change table, and the
+    /// name.
+    async fn denied_columns(&self) -> Result<Vec<(i32, String)>>;
+}
+
+/// What the capture job has failed with in its last sessions (`sys.dm_cdc_errors`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CaptureErrors {
+    /// How many errors there are.
+    pub count: u64,
+    /// The number of the newest, and when it happened, in the server's local time.
+    pub newest: Option<(i64, NaiveDateTime)>,
 }
 
 /// A database, and in which condition it is.

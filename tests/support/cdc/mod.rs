@@ -97,6 +97,12 @@ pub(crate) struct World {
     pub(crate) permitted: bool,
     pub(crate) grade: OrderGrade,
     pub(crate) has_key: bool,
+    /// The clean-up job's setting, where the login may see it.
+    pub(crate) retention_minutes: Option<i64>,
+    /// Numbers and times, oldest first, where the login may see them.
+    pub(crate) capture_errors: Option<Vec<(i64, DateTime<Utc>)>>,
+    /// Whether the login may read the tables themselves.
+    pub(crate) may_read_tables: bool,
     pub(crate) batch_rows: usize,
     log: u64,
     objects: i32,
@@ -149,6 +155,9 @@ impl Model {
             permitted: true,
             grade: OrderGrade::Command,
             has_key: true,
+            retention_minutes: Some(4320),
+            capture_errors: Some(Vec::new()),
+            may_read_tables: true,
             batch_rows: 3,
             log: 1000,
             objects: 100,

@@ -2,6 +2,7 @@
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow::array::{
     ArrayRef, BinaryArray, FixedSizeBinaryArray, Int32Array, Int64Array, RecordBatch, StringArray,
@@ -10,8 +11,8 @@ use arrow::array::{
 use arrow::datatypes::{DataType, Field};
 use async_trait::async_trait;
 use cdc_to_s3::source::sqlserver::{
-    CaptureInstance, CapturedColumn, ChangeBatch, CommitTime, Database, Images, KeyMark, Lsn, LsnRange, MaskOrder,
-    OrderGrade, RowsRead, Server, TakeChanges, TakeRows,
+    CaptureErrors, CaptureInstance, CapturedColumn, ChangeBatch, CommitTime, Database, Images, KeyMark, Lsn, LsnRange,
+    MaskOrder, OrderGrade, RowsRead, Server, TakeChanges, TakeRows,
 };
 use cdc_to_s3::{Error, Result};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -144,6 +145,25 @@ impl Server for Model {
     async fn last_commit_before(&self, time: DateTime<Utc>) -> Result<Option<Lsn>> {
         let world = self.world();
         Ok(world.mapping.iter().filter(|(_, at)| **at < time).map(|(lsn, _)| *lsn).next_back())
+    }
+
+    async fn retention(&self) -> Result<Option<Duration>> {
+        Ok(self.world().retention_minutes.map(|minutes| Duration::from_secs(minutes.unsigned_abs() * 60)))
+    }
+
+    async fn capture_errors(&self) -> Result<Option<CaptureErrors>> {
+        let world = self.world();
+        Ok(world.capture_errors.as_ref().map(|errors| CaptureErrors {
+            count: errors.len() as u64,
+            newest: errors.last().map(|(number, time)| (*number, commit_time(*time).local)),
+        }))
+    }
+
+    async fn denied_columns(&self) -> Result<Vec<(i32, String)>> {
+        let world = self.world();
+        let denied = world.instances.iter().filter(|_| !world.may_read_tables);
+        let of = |instance: &Instance| described(&world, instance).columns;
+        Ok(denied.flat_map(|found| of(found).into_iter().map(|column| (found.object_id, column.name))).collect())
     }
 }
 

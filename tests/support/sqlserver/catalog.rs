@@ -13,6 +13,9 @@ pub(super) fn answer(contents: &Contents, name: &str, sql: &str, request: &Reque
         "session" => Ok(session(contents)),
         "database" => Ok(database(contents)),
         "recovery fork" => recovery_fork(contents),
+        "retention" => retention(contents),
+        "capture errors" => capture_errors(contents),
+        "denied columns" => of_cdc(contents).map(|()| denied_columns(contents)),
         "instances" => of_cdc(contents).map(|()| instances(contents)),
         "max lsn" => of_cdc(contents).map(|()| one_lsn(contents.max_lsn())),
         "min lsn" => of_cdc(contents).and_then(|()| min_lsn(contents, request)),
@@ -88,6 +91,31 @@ fn recovery_fork(contents: &Contents) -> Outcome {
         || ServerError::new(300, "VIEW SERVER STATE permission was denied on object 'server', database 'master'.");
     let fork = contents.fork.as_deref().ok_or_else(|| denied().class(14))?;
     Ok(Answer::value(text(""), fork))
+}
+
+fn retention(contents: &Contents) -> Outcome {
+    let denied = || ServerError::new(229, "The SELECT permission was denied on the object 'cdc_jobs'.");
+    let minutes = contents.retention_minutes.ok_or_else(|| denied().class(14))?;
+    Ok(Answer::value(Column::new("", SqlType::BigInt), Value::Int(minutes)))
+}
+
+fn capture_errors(contents: &Contents) -> Outcome {
+    let denied = || ServerError::new(262, "VIEW DATABASE STATE permission denied in database 'shop'.");
+    let errors = contents.capture_errors.as_ref().ok_or_else(|| denied().class(14))?;
+    let columns = vec![Column::new("", SqlType::BigInt), int("error_number"), moment_column("", 3)];
+    let row = |(number, time): &(i64, DateTime<Utc>)| {
+        vec![Value::Int(errors.len() as i64), Value::Int(*number), moment(contents.local(*time))]
+    };
+    Ok(Answer::rows(columns, errors.last().map(row)))
+}
+
+fn denied_columns(contents: &Contents) -> Answer {
+    let instances = contents.instances().into_iter().filter(|_| !contents.may_read_tables);
+    names(
+        instances.map(|(_, instance)| {
+            (instance.object_id, instance.columns.iter().map(|column| column.name.clone()).collect())
+        }),
+    )
 }
 
 fn instances(contents: &Contents) -> Answer {

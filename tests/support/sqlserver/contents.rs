@@ -25,6 +25,12 @@ pub(crate) struct Contents {
     pub(crate) snapshot_isolation: bool,
     /// The restore lineage; `None` where the login may not see it.
     pub(crate) fork: Option<String>,
+    /// What the clean-up job keeps; `None` where the login may not see it.
+    pub(crate) retention_minutes: Option<i64>,
+    /// Numbers and times, oldest first; `None` where the login may not see them.
+    pub(crate) capture_errors: Option<Vec<(i64, DateTime<Utc>)>>,
+    /// Whether the login may read the tables themselves.
+    pub(crate) may_read_tables: bool,
     /// The clock in UTC, and by how much the server's local time is ahead of it.
     pub(crate) now: DateTime<Utc>,
     pub(crate) ahead: TimeDelta,
@@ -115,6 +121,9 @@ impl Contents {
             cdc_enabled: true,
             snapshot_isolation: true,
             fork: Some("6F9619FF-8B86-D011-B42D-00C04FC964FF".to_owned()),
+            retention_minutes: Some(4320),
+            capture_errors: Some(Vec::new()),
+            may_read_tables: true,
             now,
             ahead: TimeDelta::zero(),
             knows_time_zone: true,

@@ -35,20 +35,28 @@ pub(super) async fn database(connection: &mut Connection) -> Result<Database> {
     })
 }
 
-/// The restore lineage; `None` where this login may not see it, or the server has none to show.
-pub(super) async fn recovery_fork(connection: &mut Connection) -> Result<Option<String>> {
-    let doing = "asking for the restore lineage";
-    match connection.batch(sql::RECOVERY_FORK, doing).await {
-        Ok(results) => {
-            let Some(row) = results.first().and_then(|rows| rows.first()) else { return Ok(None) };
-            Cells::new(row, doing).text(0).map(|fork| fork.map(str::to_owned))
-        }
+/// The rows of a question that needs a permission which a reader of changes may lack; `None` where the server refuses it,
+/// which may cost the connection.
+pub(super) async fn permitted(connection: &mut Connection, text: &str, doing: &str) -> Result<Option<Vec<Row>>> {
+    match connection.batch(text, doing).await {
+        Ok(results) => Ok(Some(results.into_iter().next().unwrap_or_default())),
         Err(error) if error.kind() == Kind::Transient => Err(error),
         Err(error) => {
-            tracing::debug!(error = %error.chain(), "the restore lineage is not known");
+            tracing::debug!(error = %error.chain(), "the server does not tell");
             Ok(None)
         }
     }
+}
+
+/// The captured columns that this login may not read, by the object id of the change table.
+pub(super) async fn denied_columns(connection: &mut Connection) -> Result<Vec<(i32, String)>> {
+    let doing = "asking for permissions";
+    let results = connection.batch(sql::DENIED_COLUMNS, doing).await?;
+    let name = |row| {
+        let cells = Cells::new(row, doing);
+        Ok((cells.id(0)?, cells.name(1)?.to_owned()))
+    };
+    results.first().map_or_else(|| Ok(Vec::new()), |rows| rows.iter().map(name).collect())
 }
 
 /// The time that is the last value of the batch `text`, in UTC.

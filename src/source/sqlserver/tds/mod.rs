@@ -25,17 +25,19 @@ mod types;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, SecondsFormat, Utc};
-use tiberius::ToSql;
+use tiberius::{Row, ToSql};
 
 use self::cells::Cells;
 pub use self::connection::Settings;
 use self::connection::{Connection, Place};
 use self::layout::Layout;
 use super::{
-    CaptureInstance, CommitTime, Database, Images, KeyMark, LsnRange, RowsRead, Server, TakeChanges, TakeRows,
+    CaptureErrors, CaptureInstance, CommitTime, Database, Images, KeyMark, LsnRange, RowsRead, Server, TakeChanges,
+    TakeRows,
 };
 use crate::config::{SqlServerConnection, TimesAsText};
 use crate::error::Result;
@@ -111,13 +113,10 @@ impl Server for TdsServer {
         let mut connection = self.connection().await?;
         let database = catalog::database(&mut connection).await?;
         self.give_back(connection);
-        // A refused question may cost its connection.
-        let mut connection = self.connection().await?;
-        let recovery_fork = catalog::recovery_fork(&mut connection).await?;
-        if recovery_fork.is_some() {
-            self.give_back(connection);
-        }
-        Ok(Database { recovery_fork, ..database })
+        let doing = "asking for the restore lineage";
+        let rows = self.permitted(sql::RECOVERY_FORK, doing).await?;
+        let fork = rows.iter().flatten().next().map(|row| Cells::new(row, doing).text(0)).transpose()?.flatten();
+        Ok(Database { recovery_fork: fork.map(str::to_owned), ..database })
     }
 
     async fn instances(&self) -> Result<Vec<CaptureInstance>> {
@@ -204,9 +203,42 @@ impl Server for TdsServer {
         let time = time.to_rfc3339_opts(SecondsFormat::Millis, false);
         self.lsn(&text, &[&time], "asking for the place of a time").await
     }
+
+    async fn retention(&self) -> Result<Option<Duration>> {
+        let doing = "asking for the retention";
+        let rows = self.permitted(sql::RETENTION, doing).await?;
+        let minutes = rows.iter().flatten().next().map(|row| Cells::new(row, doing).number(0)).transpose()?.flatten();
+        Ok(minutes.and_then(|minutes| u64::try_from(minutes).ok()).map(|minutes| Duration::from_secs(minutes * 60)))
+    }
+
+    async fn capture_errors(&self) -> Result<Option<CaptureErrors>> {
+        let doing = "asking for the errors of the capture job";
+        let Some(rows) = self.permitted(sql::CAPTURE_ERRORS, doing).await? else { return Ok(None) };
+        let Some(row) = rows.first() else { return Ok(Some(CaptureErrors::default())) };
+        let cells = Cells::new(row, doing);
+        Ok(Some(CaptureErrors { count: cells.id(0)?, newest: Some((cells.id(1)?, cells.local(2)?)) }))
+    }
+
+    async fn denied_columns(&self) -> Result<Vec<(i32, String)>> {
+        let mut connection = self.connection().await?;
+        let denied = catalog::denied_columns(&mut connection).await?;
+        self.give_back(connection);
+        Ok(denied)
+    }
 }
 
 impl TdsServer {
+    /// The rows of a question that this login may not be permitted to ask; `None` where it is not. A refusal may cost the
+    /// connection.
+    async fn permitted(&self, text: &str, doing: &str) -> Result<Option<Vec<Row>>> {
+        let mut connection = self.connection().await?;
+        let rows = catalog::permitted(&mut connection, text, doing).await?;
+        if rows.is_some() {
+            self.give_back(connection);
+        }
+        Ok(rows)
+    }
+
     async fn clock(&self) -> Result<DateTime<Utc>> {
         let mut connection = self.connection().await?;
         let now = catalog::clock_of(&mut connection, sql::CLOCK, "asking for the time").await?;

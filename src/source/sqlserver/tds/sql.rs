@@ -43,6 +43,31 @@ pub(super) const DATABASE: &str = "/* cdc-to-s3: database */ \
 pub(super) const RECOVERY_FORK: &str = "/* cdc-to-s3: recovery fork */ \
     SELECT CAST(recovery_fork_guid AS nvarchar(36)) FROM sys.database_recovery_status WHERE database_id = DB_ID()";
 
+/// How many minutes the clean-up job keeps changes. The jobs of Azure SQL Database are in the database itself, those of
+/// other servers in `msdb`, which may be closed to a reader of changes; a name that is not there is only looked up when its
+/// turn comes.
+pub(super) const RETENTION: &str = "/* cdc-to-s3: retention */ \
+    IF CAST(SERVERPROPERTY('EngineEdition') AS int) = 5 \
+    EXEC(N'SELECT MAX(CAST(retention AS bigint)) FROM cdc.cdc_jobs WHERE job_type = N''cleanup''') \
+    ELSE EXEC(N'SELECT MAX(CAST(retention AS bigint)) FROM msdb.dbo.cdc_jobs \
+    WHERE database_id = DB_ID() AND job_type = N''cleanup''')";
+
+/// The errors of the capture job's last sessions: their count, and number and time of the newest. Never their text, which
+/// may quote a cell. Needs a permission that a reader of changes may lack.
+pub(super) const CAPTURE_ERRORS: &str = "/* cdc-to-s3: capture errors */ \
+    SELECT TOP (1) COUNT_BIG(*) OVER (), error_number, CAST(entry_time AS datetime2(3)) \
+    FROM sys.dm_cdc_errors ORDER BY entry_time DESC";
+
+/// The captured columns of each instance that this login may not read in the source table.
+pub(super) const DENIED_COLUMNS: &str = "/* cdc-to-s3: denied columns */ \
+    SELECT ct.object_id, sc.name FROM cdc.change_tables AS ct \
+    JOIN cdc.captured_columns AS cc ON cc.object_id = ct.object_id \
+    JOIN sys.columns AS sc ON sc.object_id = ct.source_object_id AND sc.column_id = cc.column_id \
+    JOIN sys.objects AS o ON o.object_id = ct.source_object_id \
+    JOIN sys.schemas AS s ON s.schema_id = o.schema_id \
+    WHERE COALESCE(HAS_PERMS_BY_NAME(QUOTENAME(s.name) + N'.' + QUOTENAME(o.name), N'OBJECT', N'SELECT', \
+    sc.name, N'COLUMN'), 0) = 0 ORDER BY ct.object_id, cc.column_ordinal";
+
 /// The capture instances, their columns, their keys, and the columns that they leave out: four results.
 ///
 /// A type is taken from the change table, or from the query function where the table may not be seen. For the system's CLR

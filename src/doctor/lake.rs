@@ -1,0 +1,60 @@
+//! Whether the lake can be reached, and whether its store keeps the conditions of writes: without them two runs at once could
+//! overwrite each other.
+
+use bytes::Bytes;
+
+use super::Diagnosis;
+use crate::error::{Error, Result};
+use crate::lake::layout::{PROBE, STATES, is_state};
+use crate::lake::store::{Condition, ETag, ObjectStore, Payload, Put, read_all};
+
+/// The content of the probe.
+const CONTENT: &[u8] =
+    b"Written by `cdc-to-s3 doctor` to see whether conditional writes are honoured. It may be deleted.\n";
+
+/// A tag that no content has.
+const NO_TAG: &str = "\"00000000000000000000000000000000\"";
+
+/// Lists, writes, reads and has writes refused.
+pub async fn examine(store: &dyn ObjectStore, diagnosis: &mut Diagnosis) {
+    match store.list(STATES, None).await {
+        Ok(listed) => {
+            let tables = listed.iter().filter(|entry| is_state(&entry.key)).count();
+            diagnosis.ok("lake", format!("{} is there, with the states of {tables} table(s)", store.location()));
+        }
+        Err(error) => return diagnosis.fault("lake", &error),
+    }
+    match conditions(store).await {
+        Ok(()) => diagnosis.ok("lake: conditional writes", format!("honoured (tried at {PROBE})")),
+        Err(error) => diagnosis.fault("lake: conditional writes", &error),
+    }
+}
+
+async fn conditions(store: &dyn ObjectStore) -> Result<()> {
+    let payload = Payload::Memory(Bytes::from_static(CONTENT));
+    // Whether it was there before does not matter: from here on it is.
+    let _made_or_there: Put = store.put(PROBE, &payload, &Condition::Absent).await?;
+    if store.put(PROBE, &payload, &Condition::Absent).await? != Put::Refused {
+        return Err(ignored("If-None-Match"));
+    }
+    let Some((_, tag)) = read_all(store, PROBE, u64::MAX).await? else {
+        return Err(Error::internal("ProbeVanished", format!("{PROBE} was stored, but cannot be read"))
+            .hint("look for a rule of the store that removes objects, and for another program that does"));
+    };
+    if store.put(PROBE, &payload, &Condition::Matches(ETag(NO_TAG.to_owned()))).await? != Put::Refused {
+        return Err(ignored("If-Match"));
+    }
+    match store.put(PROBE, &payload, &Condition::Matches(tag)).await? {
+        Put::Written(_) => Ok(()),
+        Put::Refused => Err(Error::conflict("ProbeChanged", format!("{PROBE} was changed while it was being tried"))
+            .hint("try again; if it repeats, the store does not keep the tags of its objects")),
+    }
+}
+
+fn ignored(header: &str) -> Error {
+    Error::config(
+        "ConditionsIgnored",
+        format!("the store does not honour {header}: two runs at once would lose changes"),
+    )
+    .hint("use Amazon S3, a store that honours conditional writes, or a folder")
+}

@@ -17,6 +17,7 @@ pub mod history;
 pub mod lake;
 mod near;
 pub mod pipeline;
+mod places;
 pub mod position;
 pub mod report;
 pub mod restore;

@@ -9,10 +9,11 @@ use crate::error::{Error, Result};
 use crate::lake::layout::Place;
 use crate::lake::state::{Head, State};
 use crate::lake::store::{ObjectStore, read_all};
+use crate::places::places;
 use crate::position::{Lsn, Position};
 use crate::source::sqlserver::faults::{self, Moment};
 use crate::source::sqlserver::headroom::{Keeping, hours};
-use crate::source::sqlserver::instances::{Tracked, places, tracked, turn};
+use crate::source::sqlserver::instances::{Tracked, tracked, turn};
 use crate::source::sqlserver::{CaptureInstance, Database, Images, LsnRange, OrderGrade, Server, SqlServer};
 use crate::trigger::Request;
 

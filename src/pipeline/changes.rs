@@ -18,10 +18,11 @@ use crate::lake::capture::Origin;
 use crate::lake::layout::{Place, STATES, is_state};
 use crate::lake::state::State;
 use crate::lake::store::read_all;
+use crate::places::{place, places};
 use crate::position::{Lsn, Position};
 use crate::report::{Report, RunStatus, TableReport, TableStatus};
 use crate::source::sqlserver::faults::{self, Moment};
-use crate::source::sqlserver::instances::{Tracked, places, tracked};
+use crate::source::sqlserver::instances::{Tracked, tracked};
 use crate::source::sqlserver::{CommitTime, Database, Server, SqlServer};
 use crate::telemetry::Measured;
 
@@ -138,7 +139,7 @@ impl Shared<'_> {
     }
 
     fn place(&self, table: &Tracked) -> Result<Place> {
-        table.place(&self.database.name, self.sqlserver.feed.schema_in_path)
+        place(table, &self.database.name, self.sqlserver.feed.schema_in_path)
     }
 
     /// Where all tables are read: those that the lake knows of and that the database no longer tracks.

@@ -7,6 +7,7 @@ pyarrow, so neither comes from the program under test.
 from __future__ import annotations
 
 import io
+import json
 import subprocess
 import tempfile
 import unittest
@@ -76,7 +77,7 @@ class Deployed(unittest.TestCase):
         rows = read(stack.read("shop/full-load/Orders/Orders.parquet"))
         self.assertEqual([captured("Orders", row) for row in rows], [row for _, row in changes("Orders", FIRST)])
         self.assertEqual(self.program("verify", stack.lake), 0)
-        self.assertNotIn(local.DATABASE_PASSWORD, "\n".join(stack.log()))
+        self.assert_measured(stack.log())
 
     def test_the_same_event_again_writes_nothing(self) -> None:
         stack = self.deploy("again")
@@ -164,6 +165,21 @@ class Deployed(unittest.TestCase):
         self.assertEqual([(row["op"], captured(table, row)) for row in rows], expected)
         order = [row["_seq"] for row in rows]
         self.assertEqual(order, sorted(set(order)))
+
+    def assert_measured(self, log: list[str]) -> None:
+        """The log is JSON, without the password, and has what the template's alarms ask for."""
+        self.assertNotIn(local.DATABASE_PASSWORD, "\n".join(log))
+        lines = [json.loads(line) for line in log]
+        directives = [(line, directive) for line in lines if "_aws" in line for directive in line["_aws"]["CloudWatchMetrics"]]
+        found = {line["Table"] for line, directive in directives if line["Database"] == HISTORY["database"]}
+        self.assertEqual(found, {f"dbo.{table}" for table in TABLES})
+        template = (local.ROOT / "template.yaml").read_text()
+        for line, directive in directives:
+            for metric in directive["Metrics"]:
+                query = f'({metric["Name"]}) FROM "{directive["Namespace"]}" WHERE "Database" ='
+                self.assertIn(query, template)
+                self.assertGreaterEqual(line[metric["Name"]], 0)
+        self.assertEqual(len({metric["Name"] for _, found in directives for metric in found["Metrics"]}), 2)
 
     def assert_only_positions_moved(self, stack: Stack, before: dict[str, tuple[str, int]]) -> None:
         changed = {key for key, value in stack.objects().items() if before.get(key) != value}

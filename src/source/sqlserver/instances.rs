@@ -4,16 +4,12 @@
 //! first when that has been read to its end. Both cover what comes after the start of the newer one, so that a cut at that
 //! start loses and repeats nothing.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
-use super::faults;
 use super::server::CaptureInstance;
 use super::tracked::{Feed, TableOptions};
-use crate::error::Result;
-use crate::lake::layout::Place;
 use crate::near::near;
 use crate::position::Lsn;
-use crate::table::TableName;
 
 /// A table to read, and its capture instances.
 #[derive(Clone, Debug)]
@@ -36,15 +32,6 @@ impl Tracked {
     /// `schema.name`.
     pub(crate) fn full_name(&self) -> String {
         format!("{}.{}", self.schema, self.name)
-    }
-
-    /// Where its objects are.
-    pub(crate) fn place(&self, database: &str, schema_in_path: bool) -> Result<Place> {
-        let parse = |name: &str| TableName::parse(name).map_err(|is_wrong| faults::unsafe_name(name, is_wrong));
-        if schema_in_path {
-            parse(&self.schema)?;
-        }
-        Ok(Place::captured(&parse(database)?, &self.schema, &parse(&self.name)?, schema_in_path))
     }
 
     /// The instance that has the newest columns.
@@ -71,25 +58,6 @@ pub(crate) fn tracked(feed: &Feed, instances: Vec<CaptureInstance>) -> Vec<Track
         Tracked { near: near.flatten().map(str::to_owned), ..of(key, table.options.clone(), found) }
     };
     tables.iter().map(one).collect()
-}
-
-/// Where the objects of each table are. Of two tables that would have the same ones, the second has none.
-pub(crate) fn places(tables: &[Tracked], database: &str, schema_in_path: bool) -> HashMap<String, Result<Place>> {
-    let mut taken: HashMap<String, String> = HashMap::new();
-    let mut places = HashMap::new();
-    for table in tables {
-        let name = table.full_name();
-        let place =
-            table.place(database, schema_in_path).and_then(|place| match taken.get(&place.state().to_lowercase()) {
-                Some(other) => Err(faults::name_taken(&name, other, place.cdc_prefix())),
-                None => Ok(place),
-            });
-        if let Ok(place) = &place {
-            taken.insert(place.state().to_lowercase(), name.clone());
-        }
-        places.insert(name, place);
-    }
-    places
 }
 
 fn of((schema, name): (String, String), options: TableOptions, mut instances: Vec<CaptureInstance>) -> Tracked {

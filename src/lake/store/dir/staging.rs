@@ -71,6 +71,9 @@ impl Staging {
     }
 
     /// A new temporary file, made by `create` and locked.
+    ///
+    /// It never waits for the lock, which belongs to the content and not to the name: a link to a content that is staged
+    /// already, perhaps by the caller itself, fails instead.
     fn make(&self, create: impl Fn(&Path) -> io::Result<File>) -> io::Result<Staged> {
         let gate = open_lock(&self.gate())?;
         gate.lock_shared()?;
@@ -80,7 +83,7 @@ impl Staging {
             match create(&path) {
                 Ok(file) => {
                     let staged = Staged { path, file, etag: tag_of(b"") };
-                    return staged.file.lock().map(|()| staged);
+                    return if try_lock(&staged.file)? { Ok(staged) } else { Err(ErrorKind::WouldBlock.into()) };
                 }
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(error),
@@ -229,6 +232,21 @@ mod tests {
         let staging = Staging::open(root.path()).unwrap();
         let path = staging.stage(&Payload::Memory("whole".into())).unwrap().path.clone();
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn one_file_can_be_staged_twice_at_a_time() {
+        let root = tempfile::tempdir().unwrap();
+        let staging = Staging::open(root.path()).unwrap();
+        let source = root.path().join("payload");
+        fs::write(&source, "four").unwrap();
+        let payload = Payload::File { path: source.into(), len: 4 };
+        let [first, second] = [staging.stage(&payload).unwrap(), staging.stage(&payload).unwrap()];
+        assert_eq!(first.etag, second.etag);
+        drop(first);
+        assert_eq!(fs::read(&second.path).unwrap(), b"four");
+        staging.sweep();
+        assert!(second.path.exists());
     }
 
     #[test]

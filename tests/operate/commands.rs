@@ -5,6 +5,7 @@ use std::fs;
 use serde_json::Value;
 
 use crate::cli::{Desk, NEWER_CLIENTES, expect_golden};
+use crate::support::lab::rows_of;
 
 const HISTORY: [&str; 3] = ["history", "--lake", "lake"];
 const RESTORE: [&str; 5] = ["restore", "--lake", "lake", "--table", "clientes"];
@@ -122,19 +123,13 @@ fn a_table_is_restored_as_csv_and_as_parquet() {
     assert!(done.stderr.contains("in full loads only"), "{}", done.stderr);
 
     with(&["--at", "20261201_090000", "--output", "now.parquet"]).expect(0, &["2 rows to now.parquet, proven"]);
+    let rows = |bytes: Vec<u8>| rows_of(&bytes.into());
     let restored = fs::read(desk.path("now.parquet")).unwrap();
-    assert_eq!(cells(&restored), cells(&desk.lake()["full-load/clientes/clientes.parquet"]));
+    assert_eq!(rows(restored), rows(desk.lake()["full-load/clientes/clientes.parquet"].clone()));
     let facts = with(&["--at", "2026-11-20T09:00:00Z", "--output", "first.csv", "--json"]).json();
     assert_eq!((&facts["rows"], &facts["proven"], &facts["objects"]), (&3.into(), &true.into(), &1.into()));
     let first = fs::read_to_string(desk.path("first.csv")).unwrap();
     assert_eq!(first.lines().count(), 4);
-}
-
-fn cells(bytes: &[u8]) -> String {
-    let reader =
-        parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder::try_new(bytes::Bytes::copy_from_slice(bytes));
-    let batches: Vec<_> = reader.unwrap().build().unwrap().map(Result::unwrap).collect();
-    arrow::util::pretty::pretty_format_batches(&batches).unwrap().to_string()
 }
 
 #[test]

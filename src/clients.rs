@@ -104,7 +104,7 @@ impl Clients {
                 client
             }
         };
-        Ok(Source::Kaggle { client, dataset: dataset.clone(), limits: config.limits })
+        Ok(Source::Kaggle { client, dataset: dataset.clone(), limits: config.limits, version: None })
     }
 
     fn made(environment: Environment, home: Option<PathBuf>, sdk: OnceCell<SdkConfig>, timing: Timing) -> Self {

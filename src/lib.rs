@@ -5,6 +5,7 @@
 #![recursion_limit = "256"] // the futures of the AWS SDK nest deeply
 
 mod ahead;
+pub mod backfill;
 pub mod cli;
 pub mod clients;
 pub mod config;

@@ -1,5 +1,6 @@
 //! The command line: arguments in, a command done, its exit code out. Data goes to stdout, everything else to stderr.
 
+mod backfill;
 mod bars;
 mod doctor;
 mod history;
@@ -46,6 +47,8 @@ enum Command {
     Doctor(doctor::DoctorArguments),
     /// Say what changed when, table by table; as a page with charts, too
     History(history::HistoryArguments),
+    /// Read the dataset's old versions too, as if there had been runs all along
+    Backfill(backfill::BackfillArguments),
     /// Write a table as it was at a time, as Parquet or CSV
     Restore(restore::RestoreArguments),
 }
@@ -92,6 +95,7 @@ pub fn main(environment: Environment, home: Option<PathBuf>) -> ExitCode {
         Command::Run(arguments) => run::run(&shell, arguments),
         Command::Verify(arguments) => verify::run(&shell, arguments),
         Command::Doctor(arguments) => doctor::run(&shell, arguments),
+        Command::Backfill(arguments) => backfill::run(&shell, arguments),
         Command::History(arguments) => history::run(&shell, arguments),
         Command::Restore(arguments) => restore::run(&shell, arguments),
     };

@@ -93,14 +93,16 @@ fn run_grid(report: &Report, ink: Ink) -> String {
 
 /// One line for each thing that was written, and for each that a person should know.
 fn details(text: &mut String, entry: &TableReport, ink: Ink) {
-    let name = &entry.name;
-    let mut line = |colour: Colour, mark: &str, what: &str| {
-        // Writing to a string cannot fail.
-        let _ = writeln!(text, "{} {name}: {what}", ink.paint(colour, mark));
-    };
     if let Some(key) = &entry.cdc_key {
-        line(Colour::Green, "+", key);
+        remark(text, &ink.paint(Colour::Green, "+"), &format!("{}: {key}", entry.name));
     }
+    remarks(text, entry, &entry.name, ink);
+}
+
+/// One line for each thing that a person should know about a table, which the lines call `name`.
+pub(super) fn remarks(text: &mut String, entry: &TableReport, name: &str, ink: Ink) {
+    let mut line =
+        |colour: Colour, mark: &str, what: &str| remark(text, &ink.paint(colour, mark), &format!("{name}: {what}"));
     for change in &entry.schema_changes {
         line(Colour::Yellow, "~", &change.to_string());
     }
@@ -111,6 +113,11 @@ fn details(text: &mut String, entry: &TableReport, ink: Ink) {
         let advice = error.advice().map(|advice| format!("\n  hint: {advice}")).unwrap_or_default();
         line(Colour::Red, "x", &format!("{} ({}){advice}", error.chain(), error.code()));
     }
+}
+
+/// A line behind its mark.
+pub(super) fn remark(text: &mut String, mark: &str, what: &str) {
+    text.extend([mark, " ", what, "\n"]);
 }
 
 fn verify_summary(found: &Verification, lake: &str, ink: Ink) -> String {

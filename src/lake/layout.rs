@@ -188,6 +188,11 @@ pub fn fingerprints(table: &TableName) -> String {
     format!("_state/{table}.fingerprints")
 }
 
+/// The versions that a backfill passed over before the table's log began.
+pub fn passed_over(table: &TableName) -> String {
+    format!("_state/{table}.backfill")
+}
+
 /// Whether this is the key of a state.
 pub fn is_state(key: &str) -> bool {
     key.starts_with(STATES) && key.ends_with(".json")

@@ -69,7 +69,7 @@ impl Desk {
     }
 
     /// The command, with nothing of the environment of the test.
-    fn command(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_cdc-to-s3"));
         command.args(arguments).current_dir(self.folder.path()).env_clear();
         command.env("HOME", self.folder.path()).env("TMPDIR", self.path("tmp"));

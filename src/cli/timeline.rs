@@ -37,7 +37,7 @@ fn summary(history: &History, lake: &str, period: Option<Period>, width: usize, 
     let each = period.map_or("run", Period::name);
     let mut text = format!("{lake}: what changed, by {each}   {}\n", legend.join("  "));
     for table in &history.tables {
-        let _ = write!(text, "\n{}\n", table_summary(table, period, width, ink));
+        let _ = write!(text, "\n{}", table_summary(table, period, width, ink));
     }
     for warning in &history.warnings {
         let _ = writeln!(text, "{} {warning}", ink.paint(Colour::Yellow, "!"));

@@ -1,6 +1,6 @@
 //! Times as people write them: a year, a month, a day, a time, or a run by the stamp in its objects' names.
 
-use chrono::{DateTime, NaiveDate, NaiveDateTime, TimeDelta, Utc};
+use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, TimeDelta, Utc};
 
 use crate::error::{Error, Result};
 use crate::history::{Period, Span};
@@ -32,7 +32,9 @@ pub(super) fn at(text: &str) -> Result<At> {
 }
 
 fn named(text: &str) -> Result<Named> {
-    time(text).or_else(|| stretch(text)).ok_or_else(|| {
+    // A year of two digits is a slip.
+    let named = time(text).or_else(|| stretch(text)).filter(|named| named.first.year() >= 1000);
+    named.ok_or_else(|| {
         Error::config("InvalidTime", format!("`{text}` is not a time"))
             .hint("write 2026, 2026-03, 2026-03-31, 2026-03-31T09:00:00Z or 20260331_090000; times are UTC unless they say otherwise")
     })

@@ -31,6 +31,9 @@ fn steady(output: &str) -> String {
             if matches!(words[index], "ms" | "s" | "B" | "kB" | "kB,") {
                 words[index - 1] = "#";
             }
+            if words[index] == "s" {
+                words[index] = "ms";
+            }
         }
         steady += &(if line.starts_with('─') { "─".to_owned() } else { words.join(" ") } + "\n");
     }
@@ -39,7 +42,7 @@ fn steady(output: &str) -> String {
 
 #[test]
 fn the_history_says_what_changed_when() {
-    let done = lake().run_with(&[("COLUMNS", "160")], &HISTORY);
+    let done = lake().run_with(&[("COLUMNS", "200")], &HISTORY);
     assert_eq!((done.code, done.stderr.as_str()), (0, ""));
     expect_golden("history.txt", &steady(&done.stdout));
 }

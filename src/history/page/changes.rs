@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::text::{escape, plural};
-use super::time_axis::TimeAxis;
+use super::time_axis::{TimeAxis, label_at};
 use crate::figures::{bytes, grouped, millis, short};
 use crate::history::Tally;
 
@@ -26,6 +26,9 @@ const FLAG: f64 = 22.0;
 
 /// A label on the time axis needs so much room.
 const TICK: f64 = 62.0;
+
+/// Labels of the time axis may begin so far left of it, where those of the rows have ended.
+pub(super) const LABEL_GAP: f64 = 4.0;
 
 /// The chart, with its legend.
 pub(super) fn chart(tallies: &[Tally], axis: &TimeAxis, table: &str) -> String {
@@ -98,7 +101,7 @@ impl<'a> Chart<'a> {
         let apart = (TICK / self.slot_width()).ceil();
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small positive number")]
         for (slot, label) in self.axis.ticks(apart as usize) {
-            let x = LEFT + (slot as f64 + 0.5) * self.slot_width();
+            let x = label_at(LEFT + (slot as f64 + 0.5) * self.slot_width(), &label, LEFT - LABEL_GAP, WIDTH);
             let _ = write!(svg, "<text class=x x={x:.1} y={:.1}>{label}</text>", HEIGHT - 6.0);
         }
     }

@@ -2,9 +2,9 @@
 
 use std::fmt::Write as _;
 
-use super::changes::{said, step};
+use super::changes::{LABEL_GAP, said, step};
 use super::text::escape;
-use super::time_axis::TimeAxis;
+use super::time_axis::{TimeAxis, label_at};
 use crate::figures::{bytes, millis, short};
 use crate::history::Tally;
 
@@ -134,8 +134,7 @@ impl<'a> Measure<'a> {
         }
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small positive number")]
         for (slot, label) in self.axis.ticks((TICK / self.slot_width()).ceil() as usize) {
-            let x = LEFT + (slot as f64 + 0.5) * self.slot_width();
-            let x = x.clamp(LEFT + 8.0, WIDTH - RIGHT - 24.0);
+            let x = label_at(LEFT + (slot as f64 + 0.5) * self.slot_width(), &label, LEFT - LABEL_GAP, WIDTH);
             let _ = write!(svg, "<text class=x x={x:.1} y={:.1}>{label}</text>", HEIGHT - 5.0);
         }
         svg.push_str(drawn);

@@ -11,6 +11,9 @@ const MOST_SLOTS: usize = 122;
 /// At least so many, so that a bar does not fill the chart.
 const LEAST_SLOTS: usize = 16;
 
+/// Half of the room that a character of a label needs, in the units of a chart.
+const HALF_CHARACTER: f64 = 3.5;
+
 /// Slots of one period each.
 #[derive(Clone, Debug)]
 pub(super) struct TimeAxis {
@@ -91,7 +94,7 @@ impl TimeAxis {
             Period::Minute => "%H:%M",
             Period::Hour if start.hour() > 0 => "%H:%M",
             Period::Hour | Period::Day => "%-d %b",
-            Period::Week if start.month() == 1 && start.day() <= 7 => "%-d %b %Y",
+            Period::Week if start.month() == 1 && start.day() <= 7 => "%Y",
             Period::Week => "%-d %b",
             Period::Month if start.month() == 1 => "%Y",
             Period::Month => "%b",
@@ -110,6 +113,12 @@ impl TimeAxis {
             Period::Year => start.format("%Y").to_string(),
         }
     }
+}
+
+/// Where the middle of a label is that is to be at `x`, but stays between `left` and `right`.
+pub(super) fn label_at(x: f64, label: &str, left: f64, right: f64) -> f64 {
+    let half = label.chars().count() as f64 * HALF_CHARACTER;
+    x.min(right - half).max(left + half)
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use cdc_to_s3::secrets::{CredentialCache, KaggleCredentials};
 use cdc_to_s3::source::Source;
 use cdc_to_s3::source::kaggle::{Kaggle, Settings};
 use cdc_to_s3::trigger::{Approval, Deadline, Request};
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 use crate::cli::{Desk, Done};
@@ -220,7 +220,8 @@ async fn a_run_that_is_faster_ends_the_backfill_of_its_table() {
     let credentials = Arc::new(CredentialCache::fixed(KaggleCredentials::Anonymous));
     let client = Arc::new(Kaggle::new(&kaggle.url(), credentials, Settings::default()).unwrap());
     let tables = json!([{"name": "produtos", "pk": "idProduto", "sep": ";"}]);
-    let (config, store, now) = (config(&tables, &Value::Null).unwrap(), MemoryStore::new(), Utc::now());
+    let (config, store, now) = (config(&tables, &Value::Null).unwrap(), MemoryStore::new(), "2026-11-20T09:00:00Z");
+    let now: DateTime<Utc> = now.parse().unwrap();
     let source = Source::Kaggle { client, dataset: DATASET.parse().unwrap(), limits: config.limits, version: None };
     let wanted: Vec<_> = config.tables.iter().collect();
     let mut backfill = Backfill::plan(&source, &store, &config.tables, &wanted, 1..=u64::MAX, now).await.unwrap();

@@ -21,8 +21,8 @@ const BAR: (f64, f64) = (26.0, 0.78);
 /// What is there is seen, however little it is.
 const LEAST_HEIGHT: f64 = 1.5;
 
-/// Room that the number of a change of columns needs.
-const FLAG: f64 = 22.0;
+/// Room that the numbers of changes of columns need.
+const FLAG: f64 = 50.0;
 
 /// A label on the time axis needs so much room.
 const TICK: f64 = 62.0;
@@ -146,14 +146,13 @@ impl<'a> Chart<'a> {
             number += tally.schema_changes.len();
             let _ = write!(svg, "<path class=flag d=\"M{x:.1} {TOP}V{:.1}\"/>", HEIGHT - BOTTOM);
             match groups.last_mut() {
-                Some((start, _, last)) if x - *start < FLAG * 1.6 => *last = number,
+                Some((start, _, last)) if x - *start < FLAG => *last = number,
                 _ => groups.push((x, first, number)),
             }
         }
         for (x, first, last) in groups {
             let label = if first == last { first.to_string() } else { format!("{first}–{last}") };
-            let width = FLAG.min(10.0 + 7.0 * label.chars().count() as f64).max(FLAG * 0.8)
-                + if first == last { 0.0 } else { 6.0 };
+            let width = (9.0 + 6.4 * label.chars().count() as f64).max(18.0);
             let x = x.min(WIDTH - RIGHT - width / 2.0);
             let _ = write!(
                 svg,

@@ -32,6 +32,10 @@ const FOOTER_GUESS: u64 = 64 * 1024;
 /// Bytes that are written to the work folder at once.
 const WRITE_BYTES: usize = 256 * 1024;
 
+/// Bytes of a data page before compression: small enough for the allocator to hand out the same memory again, where Parquet's
+/// usual megabyte is mapped and unmapped for each page. Files stay as small.
+const PAGE_BYTES: usize = 128 * 1024;
+
 /// The level of Zstandard: higher ones save little and cost much.
 const COMPRESSION_LEVEL: i32 = 1;
 
@@ -154,6 +158,7 @@ impl Encoding {
         let builder = WriterProperties::builder()
             .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
             .set_write_batch_size(BATCH_ROWS)
+            .set_data_page_size_limit(PAGE_BYTES)
             .set_created_by(concat!("cdc-to-s3 version ", env!("CARGO_PKG_VERSION")).to_owned());
         Ok(match self {
             Self::Table => tabular(builder, sample)?,

@@ -26,7 +26,9 @@ const LOOK: &str = r#"<script>addEventListener("load", () => {
     });
   }
   const bars = boxes("svg.changes rect.inserted, svg.changes rect.updated, svg.changes rect.deleted");
-  const slot = document.querySelector("svg.changes .slot .hit").getBoundingClientRect();
+  const hit = document.querySelector("svg.changes .slot .hit");
+  hit.scrollIntoView({ block: "center", inline: "center" });
+  const slot = hit.getBoundingClientRect();
   dispatchEvent(new PointerEvent("pointermove"));
   document.elementFromPoint(slot.x + slot.width / 2, slot.y + slot.height / 2)
     .dispatchEvent(new PointerEvent("pointermove", { bubbles: true, clientX: slot.x, clientY: slot.y + 100 }));

@@ -2,8 +2,12 @@
 
 mod backfill;
 mod bars;
+mod config;
+mod ddl;
 mod doctor;
 mod history;
+mod import;
+mod init;
 mod moment;
 mod print;
 mod restore;
@@ -18,7 +22,7 @@ use chrono::{DateTime, Utc};
 use clap::{Parser, Subcommand};
 
 use crate::clients::Clients;
-use crate::config::{CDC_LOG_FORMAT, Config, ConfigSource, Environment, Overrides, RUST_LOG};
+use crate::config::{CDC_LOG_FORMAT, Config, ConfigSource, Environment, Overrides, RUST_LOG, SourceConfig};
 use crate::error::{Error, Result};
 use crate::telemetry::{self, LogFormat};
 
@@ -51,6 +55,14 @@ enum Command {
     Backfill(backfill::BackfillArguments),
     /// Write a table as it was at a time, as Parquet or CSV
     Restore(restore::RestoreArguments),
+    /// Look at a dataset, and write a configuration for it
+    Init(init::InitArguments),
+    /// Take over from the original program: its newest published CSVs become the beginning of the log
+    Import(import::ImportArguments),
+    /// Print the statements that make the tables known to a query engine
+    Ddl(ddl::DdlArguments),
+    /// Print what a configuration can hold, for editors or for people
+    Config(config::ConfigArguments),
 }
 
 /// What every command takes.
@@ -98,6 +110,10 @@ pub fn main(environment: Environment, home: Option<PathBuf>) -> ExitCode {
         Command::Backfill(arguments) => backfill::run(&shell, arguments),
         Command::History(arguments) => history::run(&shell, arguments),
         Command::Restore(arguments) => restore::run(&shell, arguments),
+        Command::Init(arguments) => init::run(&shell, arguments),
+        Command::Import(arguments) => import::run(&shell, arguments),
+        Command::Ddl(arguments) => ddl::run(&shell, arguments),
+        Command::Config(arguments) => config::run(arguments),
     };
     // A thread that is still comparing must not hold up the end of an interrupted run.
     shell.runtime.shutdown_background();
@@ -116,6 +132,17 @@ fn with_dotenv(environment: Environment) -> Result<Environment> {
 fn fail(error: &Error) -> ExitCode {
     print::error(error);
     ExitCode::from(error.kind().exit_code())
+}
+
+/// Refuses what is for snapshots only.
+fn require_snapshots(config: &Config, command: &str) -> Result<()> {
+    match config.source {
+        SourceConfig::Kaggle { .. } => Ok(()),
+        SourceConfig::SqlServer(_) => {
+            let message = format!("`{command}` is for datasets; the configuration names a SQL Server");
+            Err(Error::config("NoSnapshot", message).hint("name another configuration with --config"))
+        }
+    }
 }
 
 impl Shell {

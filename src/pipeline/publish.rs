@@ -59,7 +59,7 @@ impl Publication<'_> {
             return Ok(Published::Overtaken);
         }
         let (payload, footer) = &self.found.full_load;
-        let (ours, etag) = match log.checkpoint(payload, footer, self.outline.etag()).await? {
+        let (ours, etag) = match log.checkpoint(payload, footer, self.outline.replaced()).await? {
             Step::Done(written) => (Some(written.clone()), Some(written)),
             Step::Overtaken => (None, self.outline.etag().cloned()),
         };

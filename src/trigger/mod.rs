@@ -36,6 +36,8 @@ pub struct Request {
     pub config: Option<ConfigSource>,
     /// When the run must have ended.
     pub deadline: Deadline,
+    /// Whether what another program wrote into the tables' folders is taken over, and their logs begin with this run.
+    pub inherits: bool,
 }
 
 /// Which tables may lose more rows than their `max_deleted_fraction`.
@@ -73,6 +75,7 @@ impl Request {
             approve_deletes: Approval::None,
             config: None,
             deadline,
+            inherits: false,
         }
     }
 

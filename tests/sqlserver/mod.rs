@@ -7,6 +7,7 @@ mod history;
 mod instances;
 mod load;
 mod output;
+mod readers;
 mod rules;
 mod start;
 mod verify;

@@ -110,7 +110,7 @@ impl Clients {
                 client
             }
         };
-        Ok(Source::Kaggle { client, dataset: dataset.clone(), limits })
+        Ok(Source::Kaggle { client, dataset: dataset.clone(), limits, version: None })
     }
 
     fn made(environment: Environment, home: Option<PathBuf>, sdk: OnceCell<SdkConfig>, timing: Timing) -> Self {

@@ -5,6 +5,7 @@
 #![recursion_limit = "256"] // the futures of the AWS SDK nest deeply
 
 mod ahead;
+pub mod backfill;
 pub mod cli;
 pub mod clients;
 pub mod config;
@@ -12,7 +13,9 @@ pub mod ddl;
 pub mod diff;
 pub mod doctor;
 pub mod error;
+mod figures;
 pub mod handler;
+pub mod history;
 pub mod import;
 pub mod lake;
 mod near;
@@ -20,6 +23,7 @@ pub mod pipeline;
 mod places;
 pub mod position;
 pub mod report;
+pub mod restore;
 pub mod secrets;
 pub mod source;
 pub mod survey;

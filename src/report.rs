@@ -219,17 +219,18 @@ impl Report {
 
     /// The process exit code: the most serious of the failed tables' codes, 3 where something is left to be done, else 0.
     pub fn exit_code(&self) -> u8 {
-        let failures: Vec<Kind> =
-            self.tables.iter().filter_map(|table| table.error.as_ref()).map(Error::kind).collect();
-        let has = |code| failures.iter().any(|kind| kind.exit_code() == code);
-        let unfinished = |table: &TableReport| matches!(table.status, TableStatus::Busy | TableStatus::NotReady);
-        match () {
-            () if has(1) => 1,
-            () if has(2) => 2,
-            () if has(3) || self.tables.iter().any(unfinished) => 3,
-            () => 0,
-        }
+        exit_code(&self.tables)
     }
+}
+
+/// The most serious exit code of these tables; see [`Report::exit_code`].
+pub(crate) fn exit_code<'t>(tables: impl IntoIterator<Item = &'t TableReport>) -> u8 {
+    let codes = tables.into_iter().map(|table| match (&table.error, table.status) {
+        (Some(error), _) => error.kind().exit_code(),
+        (None, TableStatus::Busy | TableStatus::NotReady) => Kind::Transient.exit_code(),
+        (None, _) => 0,
+    });
+    codes.filter(|code| *code > 0).min().unwrap_or(0)
 }
 
 #[cfg(test)]

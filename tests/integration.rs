@@ -12,6 +12,7 @@ mod handler;
 mod hostile;
 mod kaggle;
 mod networks;
+mod operate;
 mod properties;
 mod protocol;
 mod races;

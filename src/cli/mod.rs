@@ -1,13 +1,18 @@
 //! The command line: arguments in, a command done, its exit code out. Data goes to stdout, everything else to stderr.
 
+mod backfill;
 mod bars;
 mod config;
 mod ddl;
 mod doctor;
+mod history;
 mod import;
 mod init;
+mod moment;
 mod print;
+mod restore;
 mod run;
+mod timeline;
 mod verify;
 
 use std::path::PathBuf;
@@ -44,6 +49,12 @@ enum Command {
     Verify(verify::VerifyArguments),
     /// Look at everything that a run needs, and say what to do
     Doctor(doctor::DoctorArguments),
+    /// Say what changed when, table by table; as a page with charts, too
+    History(history::HistoryArguments),
+    /// Read the dataset's old versions too, as if there had been runs all along
+    Backfill(backfill::BackfillArguments),
+    /// Write a table as it was at a time, as Parquet or CSV
+    Restore(restore::RestoreArguments),
     /// Look at a dataset, and write a configuration for it
     Init(init::InitArguments),
     /// Take over from the original program: its newest published CSVs become the beginning of the log
@@ -96,6 +107,9 @@ pub fn main(environment: Environment, home: Option<PathBuf>) -> ExitCode {
         Command::Run(arguments) => run::run(&shell, arguments),
         Command::Verify(arguments) => verify::run(&shell, arguments),
         Command::Doctor(arguments) => doctor::run(&shell, arguments),
+        Command::Backfill(arguments) => backfill::run(&shell, arguments),
+        Command::History(arguments) => history::run(&shell, arguments),
+        Command::Restore(arguments) => restore::run(&shell, arguments),
         Command::Init(arguments) => init::run(&shell, arguments),
         Command::Import(arguments) => import::run(&shell, arguments),
         Command::Ddl(arguments) => ddl::run(&shell, arguments),

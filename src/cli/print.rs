@@ -12,6 +12,7 @@ use serde::Serialize;
 use crate::config::Environment;
 use crate::doctor::{Diagnosis, Finding};
 use crate::error::{Error, Result};
+use crate::figures::{grouped, millis};
 use crate::position::Position;
 use crate::report::{Report, TableReport, TableStatus};
 use crate::verify::{TableVerification, Verification};
@@ -105,14 +106,16 @@ fn run_grid(report: &Report, ink: Ink) -> String {
 
 /// One line for each thing that was written, and for each that a person should know.
 fn details(text: &mut String, entry: &TableReport, ink: Ink) {
-    let name = &entry.name;
-    let mut line = |colour: Colour, mark: &str, what: &str| {
-        // Writing to a string cannot fail.
-        let _ = writeln!(text, "{} {name}: {what}", ink.paint(colour, mark));
-    };
     if let Some(key) = &entry.cdc_key {
-        line(Colour::Green, "+", key);
+        remark(text, &ink.paint(Colour::Green, "+"), &format!("{}: {key}", entry.name));
     }
+    remarks(text, entry, &entry.name, ink);
+}
+
+/// One line for each thing that a person should know about a table, which the lines call `name`.
+pub(super) fn remarks(text: &mut String, entry: &TableReport, name: &str, ink: Ink) {
+    let mut line =
+        |colour: Colour, mark: &str, what: &str| remark(text, &ink.paint(colour, mark), &format!("{name}: {what}"));
     for change in &entry.schema_changes {
         line(Colour::Yellow, "~", &change.to_string());
     }
@@ -123,6 +126,11 @@ fn details(text: &mut String, entry: &TableReport, ink: Ink) {
         let advice = error.advice().map(|advice| format!("\n  hint: {advice}")).unwrap_or_default();
         line(Colour::Red, "x", &format!("{} ({}){advice}", error.chain(), error.code()));
     }
+}
+
+/// A line behind its mark.
+pub(super) fn remark(text: &mut String, mark: &str, what: &str) {
+    text.extend([mark, " ", what, "\n"]);
 }
 
 fn verify_summary(found: &Verification, lake: &str, ink: Ink) -> String {
@@ -185,13 +193,13 @@ fn doctor_summary(found: &Diagnosis, ink: Ink) -> String {
 }
 
 /// A table with a rule below its header, and another above its totals.
-struct Grid {
+pub(super) struct Grid {
     table: Table,
     totals: bool,
 }
 
 impl Grid {
-    fn new(header: &[&str]) -> Self {
+    pub(super) fn new(header: &[&str]) -> Self {
         let mut table = Table::new();
         table.load_preset(NOTHING).set_style(TableComponent::HeaderLines, '─').set_header(header);
         for column in table.column_iter_mut() {
@@ -211,17 +219,17 @@ impl Grid {
         self
     }
 
-    fn row(&mut self, cells: Vec<String>) {
+    pub(super) fn row(&mut self, cells: Vec<String>) {
         self.table.add_row(cells);
     }
 
     /// The last row.
-    fn total(&mut self, cells: Vec<String>) {
+    pub(super) fn total(&mut self, cells: Vec<String>) {
         self.table.add_row(cells);
         self.totals = true;
     }
 
-    fn render(&self, ink: Ink) -> String {
+    pub(super) fn render(&self, ink: Ink) -> String {
         let mut lines: Vec<String> = self.table.lines().map(|line| line.trim_end().to_owned()).collect();
         if self.totals
             && let Some(rule) = lines.get(1).cloned()
@@ -233,10 +241,11 @@ impl Grid {
 }
 
 #[derive(Clone, Copy)]
-enum Colour {
+pub(super) enum Colour {
     Red = 31,
     Green = 32,
     Yellow = 33,
+    Blue = 34,
 }
 
 /// Colours, where the reader is a terminal and does not refuse them (<https://no-color.org>).
@@ -244,11 +253,14 @@ enum Colour {
 pub(super) struct Ink(bool);
 
 impl Ink {
+    /// No colours.
+    pub(super) const NONE: Self = Self(false);
+
     pub(super) fn new(environment: &Environment) -> Self {
         Self(std::io::stdout().is_terminal() && environment.get(NO_COLOR).is_none())
     }
 
-    fn paint(self, colour: Colour, text: &str) -> String {
+    pub(super) fn paint(self, colour: Colour, text: &str) -> String {
         if self.0 { format!("\x1b[{}m{text}\x1b[0m", colour as u8) } else { text.to_owned() }
     }
 
@@ -262,8 +274,8 @@ impl Ink {
     }
 }
 
-/// A reader that has seen enough and closed the pipe is no error.
-fn stdout(text: &str) -> Result<()> {
+/// Prints data. A reader that has seen enough and closed the pipe is no error.
+pub(super) fn stdout(text: &str) -> Result<()> {
     match writeln!(std::io::stdout(), "{text}") {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
             Err(Error::config("OutputUnwritable", "cannot write to standard output").caused_by(error))
@@ -280,40 +292,9 @@ fn status(status: TableStatus) -> &'static str {
     }
 }
 
-/// `1234567` as `1,234,567`.
-fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-fn millis(elapsed: u64) -> String {
-    match elapsed {
-        0..1000 => format!("{elapsed} ms"),
-        1000..60_000 => format!("{}.{} s", elapsed / 1000, elapsed % 1000 / 100),
-        _ => format!("{} min {:02} s", elapsed / 60_000, elapsed % 60_000 / 1000),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn numbers_are_grouped_by_thousands() {
-        assert_eq!([0, 999, 1000, 1_234_567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
-    }
-
-    #[test]
-    fn durations_are_as_precise_as_they_matter() {
-        assert_eq!([7, 1500, 61_000].map(millis), ["7 ms", "1.5 s", "1 min 01 s"]);
-    }
 
     #[test]
     fn a_terminal_gets_colours_and_a_pipe_does_not() {

@@ -123,13 +123,18 @@ fn request(arguments: &RunArguments) -> Result<Request> {
         tables: Some(tables).filter(|tables| !tables.is_empty()),
         force: arguments.force,
         dry_run: arguments.dry_run,
-        approve_deletes: match arguments.approve_deletes.clone() {
-            None => Approval::None,
-            Some(tables) if tables.is_empty() => Approval::All,
-            Some(tables) => Approval::Tables(tables),
-        },
+        approve_deletes: approval(arguments.approve_deletes.clone()),
         ..request
     })
+}
+
+/// What `--approve-deletes` approves: all tables where none is named.
+pub(super) fn approval(tables: Option<Vec<String>>) -> Approval {
+    match tables {
+        None => Approval::None,
+        Some(tables) if tables.is_empty() => Approval::All,
+        Some(tables) => Approval::Tables(tables),
+    }
 }
 
 fn announce(interval: Duration) {
@@ -137,26 +142,26 @@ fn announce(interval: Duration) {
     print::note(&format!("next run at {} (Ctrl-C ends)", next.with_timezone(&Local).format("%Y-%m-%d %H:%M:%S")));
 }
 
-fn interrupted() -> Error {
+pub(super) fn interrupted() -> Error {
     Error::transient("Interrupted", "the run was broken off")
         .hint("nothing is lost: a later run completes what was begun")
 }
 
 /// What asks the program to end: Ctrl-C, or a service manager. Listened to all the time, also during a run.
-struct Signals {
+pub(super) struct Signals {
     interrupt: Signal,
     terminate: Signal,
 }
 
 impl Signals {
-    fn new() -> Result<Self> {
+    pub(super) fn new() -> Result<Self> {
         let listen = |kind| {
             signal(kind).map_err(|error| Error::internal("NoSignals", "cannot wait for Ctrl-C").caused_by(error))
         };
         Ok(Self { interrupt: listen(SignalKind::interrupt())?, terminate: listen(SignalKind::terminate())? })
     }
 
-    async fn end(&mut self) {
+    pub(super) async fn end(&mut self) {
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}

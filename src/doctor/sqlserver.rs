@@ -7,7 +7,7 @@ use chrono::TimeDelta;
 use super::Diagnosis;
 use crate::error::{Error, Result};
 use crate::lake::layout::Place;
-use crate::lake::state::{Head, State};
+use crate::lake::state::{Head, STATE_LIMIT, State};
 use crate::lake::store::{ObjectStore, read_all};
 use crate::places::places;
 use crate::position::{Lsn, Position};
@@ -19,9 +19,6 @@ use crate::trigger::Request;
 
 /// With less than this left, a weekend without runs may cost changes soon.
 const LEAST_HEADROOM: TimeDelta = TimeDelta::hours(12);
-
-/// The greatest size of a state object, in bytes.
-const STATE_LIMIT: u64 = 4 * 1024 * 1024;
 
 /// Looks at everything that the changes of this database depend on.
 pub(super) async fn examine(

@@ -422,10 +422,15 @@ fn selection(slots: &[u32], first: u64) -> RowSelection {
     let mut selectors: Vec<RowSelector> = Vec::new();
     let mut at = 0;
     for place in slots.iter().map(|&slot| usize::try_from(u64::from(slot) - first).unwrap_or(usize::MAX)) {
-        if place > at {
-            selectors.push(RowSelector::skip(place - at));
+        match selectors.last_mut() {
+            Some(last) if place == at && !last.skip => last.row_count += 1,
+            _ => {
+                if place > at {
+                    selectors.push(RowSelector::skip(place - at));
+                }
+                selectors.push(RowSelector::select(1));
+            }
         }
-        selectors.push(RowSelector::select(1));
         at = place + 1;
     }
     selectors.into()
@@ -439,7 +444,7 @@ pub(crate) fn take(batch: &RecordBatch, rows: &UInt32Array) -> Result<RecordBatc
 }
 
 /// The full load, which must have the tag `expected`.
-async fn full_load(
+pub(crate) async fn full_load(
     store: &dyn ObjectStore,
     table: &TableName,
     expected: &ETag,
@@ -462,7 +467,7 @@ pub(crate) fn expect_table(footer: &Footer, table: &str, key: &str) -> Result<()
         .hint("it was moved by hand: move it back"))
 }
 
-fn vanished(key: &str) -> Error {
+pub(crate) fn vanished(key: &str) -> Error {
     Error::conflict("ObjectVanished", format!("`{key}` was there a moment ago and is gone"))
         .hint("nothing of the lake is deleted by this program: check what else deletes from it")
 }

@@ -9,14 +9,11 @@ use serde::{Deserialize, Serialize};
 
 use super::footer::Footer;
 use super::layout::{Place, RunTime, STATES, is_state};
-use super::state::{Head, State};
+use super::state::{Head, STATE_LIMIT, State};
 use super::store::{ObjectStore, read_all};
 use crate::error::{Error, Result};
 use crate::position::{Lsn, Position};
 use crate::table::{TableName, TableSchema};
-
-/// The greatest size of a state, in bytes.
-const STATE_LIMIT: u64 = 4 * 1024 * 1024;
 
 /// The database that changes come from. An LSN means nothing in another one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -29,7 +29,7 @@ use super::fetch::collect;
 use super::footer::{FileKind, Footer};
 use super::layout::{Place, RunTime};
 use super::parquet::{empty_file, read_footer};
-use super::state::{Claim, Head, State};
+use super::state::{Claim, Head, STATE_LIMIT, State};
 use super::store::{Condition, ETag, ObjectStore, Payload, Put};
 use crate::error::{Error, Kind, Result};
 use crate::position::Position;
@@ -40,9 +40,6 @@ const ATTEMPTS: u32 = 4;
 
 /// The pause after the first unclear answer; it doubles with each try.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
-
-/// The greatest size of a state object, in bytes. A schema of 4096 columns fits.
-const STATE_LIMIT: u64 = 4 * 1024 * 1024;
 
 /// Who runs, and when.
 #[derive(Clone, Debug)]

@@ -30,13 +30,23 @@ pub(crate) async fn fetch(
     key: &str,
     workspace: &Workspace,
 ) -> Result<Option<(Payload, ETag)>> {
+    fetch_within(store, key, workspace, IN_MEMORY).await
+}
+
+/// As [`fetch`], where an object of more than `in_memory` bytes goes to the work folder.
+pub(crate) async fn fetch_within(
+    store: &dyn ObjectStore,
+    key: &str,
+    workspace: &Workspace,
+    in_memory: u64,
+) -> Result<Option<(Payload, ETag)>> {
     let path = workspace.new_file("object");
     if let Some((etag, len)) = store.link(key, &path).await? {
         return Ok(Some((Payload::File { path: Arc::new(path), len }, etag)));
     }
     let Some(object) = store.get(key, None).await? else { return Ok(None) };
     let etag = object.etag.clone();
-    if object.len <= IN_MEMORY {
+    if object.len <= in_memory.min(IN_MEMORY) {
         return Ok(Some((Payload::Memory(collect(object).await?), etag)));
     }
     let payload = spool(object, path).await.map_err(|error| match error {

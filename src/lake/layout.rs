@@ -9,11 +9,14 @@ use crate::table::TableName;
 
 /// The folder of all states.
 pub const STATES: &str = "_state/";
+/// The folder of the reports of all runs.
+pub const RUNS: &str = "_runs/";
 
 /// The object at which `doctor` tries whether conditional writes are honoured.
 pub const PROBE: &str = "_state/doctor";
 
 const STAMP: &str = "%Y%m%d_%H%M%S";
+const STAMP_LEN: usize = "YYYYMMDD_HHMMSS".len();
 
 /// The time of a run: its identity in names and footers, in whole seconds of UTC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -38,6 +41,12 @@ impl RunTime {
     /// `YYYYMMDD_HHMMSS`, which sorts like the time.
     pub fn stamp(self) -> String {
         self.0.format(STAMP).to_string()
+    }
+
+    /// From a stamp; `None` for any other text.
+    pub fn from_stamp(stamp: &str) -> Option<Self> {
+        let time = NaiveDateTime::parse_from_str(stamp, STAMP).ok()?.and_utc();
+        Some(Self::new(time)).filter(|run_at| run_at.stamp() == stamp)
     }
 
     /// The time itself.
@@ -140,9 +149,7 @@ impl Place {
     /// The run time in the name of an object of the table's log; `None` for any other object.
     pub fn cdc_run_at(&self, key: &str) -> Option<RunTime> {
         let name = key.strip_prefix(&self.cdc)?.strip_prefix(&self.stem)?;
-        let stamp = name.strip_prefix('_')?.strip_suffix(".parquet")?;
-        let time = NaiveDateTime::parse_from_str(stamp, STAMP).ok()?.and_utc();
-        Some(RunTime::new(time)).filter(|run_at| run_at.stamp() == stamp)
+        RunTime::from_stamp(name.strip_prefix('_')?.strip_suffix(".parquet")?)
     }
 
     /// The state of the table.
@@ -181,6 +188,11 @@ pub fn fingerprints(table: &TableName) -> String {
     format!("_state/{table}.fingerprints")
 }
 
+/// The versions that a backfill passed over before the table's log began.
+pub fn passed_over(table: &TableName) -> String {
+    format!("_state/{table}.backfill")
+}
+
 /// Whether this is the key of a state.
 pub fn is_state(key: &str) -> bool {
     key.starts_with(STATES) && key.ends_with(".json")
@@ -188,7 +200,18 @@ pub fn is_state(key: &str) -> bool {
 
 /// The report of a run.
 pub fn run(run_at: RunTime) -> String {
-    format!("_runs/{}.json", run_at.stamp())
+    format!("{RUNS}{}.json", run_at.stamp())
+}
+
+/// The run time in the name of a report; `None` for any other object.
+pub fn run_of(key: &str) -> Option<RunTime> {
+    RunTime::from_stamp(key.strip_prefix(RUNS)?.strip_suffix(".json")?)
+}
+
+/// The run time at the end of the name of an object of any log.
+pub fn stamp_of(key: &str) -> Option<RunTime> {
+    let name = key.strip_suffix(".parquet")?;
+    RunTime::from_stamp(name.get(name.len().checked_sub(STAMP_LEN)?..)?)
 }
 
 #[cfg(test)]
@@ -207,6 +230,8 @@ mod tests {
         assert_eq!(full_load(&table), "full-load/clientes/clientes.parquet");
         assert_eq!(state(&table), "_state/clientes.json");
         assert_eq!(run(run_at), "_runs/20261120_090501.json");
+        assert_eq!([run_of(&run(run_at)), stamp_of(&key)], [Some(run_at); 2]);
+        assert_eq!([run_of("_runs/2026.json"), stamp_of("é.parquet"), stamp_of("é0261120_090501.parquet")], [None; 3]);
         assert_eq!(run_at.to_string(), "2026-11-20T09:05:01Z");
         for other in ["cdc/clientes/_SUCCESS", "cdc/clientes/clientes_2026.parquet", "cdc/x/x_20261120_090501.parquet"]
         {

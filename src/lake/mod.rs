@@ -7,6 +7,7 @@ pub(crate) mod fetch;
 pub mod fingerprints;
 pub mod footer;
 pub mod layout;
+pub(crate) mod log;
 pub mod parquet;
 pub mod state;
 pub mod store;

@@ -12,6 +12,9 @@ use crate::error::{Error, Result};
 use crate::position::Position;
 use crate::table::TableSchema;
 
+/// The greatest size of a state object, in bytes. A schema of 4096 columns fits.
+pub(crate) const STATE_LIMIT: u64 = 4 * 1024 * 1024;
+
 /// The content of a state object.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct State {

@@ -17,7 +17,7 @@ use super::{Asked, Plan, Run, report};
 use crate::error::{Error, Kind, Result};
 use crate::lake::capture::Origin;
 use crate::lake::layout::{Place, STATES, is_state};
-use crate::lake::state::State;
+use crate::lake::state::{STATE_LIMIT, State};
 use crate::lake::store::read_all;
 use crate::places::{place, places};
 use crate::position::{Lsn, Position};
@@ -33,9 +33,6 @@ const ATTEMPTS: u32 = 4;
 
 /// The pause after the first passing fault; it doubles with each try.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
-
-/// The greatest size of a state object, in bytes.
-const STATE_LIMIT: u64 = 4 * 1024 * 1024;
 
 /// What the tables of one run share.
 struct Shared<'a> {

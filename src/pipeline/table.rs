@@ -264,7 +264,7 @@ impl Run<'_> {
     async fn is_outdated(&self, state: &StateVersion) -> Result<bool> {
         match (state.position(), &self.position) {
             (Some(Position::Version(head)), Position::Version(mine)) if head > mine => {
-                Ok(self.source.position(self.request.deadline).await? != self.position)
+                Ok(self.source.newest(self.request.deadline).await? != self.position)
             }
             _ => Ok(false),
         }

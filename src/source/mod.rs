@@ -34,6 +34,8 @@ pub enum Source {
         dataset: Dataset,
         /// What an archive may unpack to.
         limits: Limits,
+        /// The version to read; the newest if none is named.
+        version: Option<u64>,
     },
     /// Files that are at hand already.
     Local {
@@ -56,6 +58,17 @@ impl Source {
         Ok(Self::Local { name: path.display().to_string(), archive, position })
     }
 
+    /// The same source, of which one version is read if it has versions.
+    #[must_use]
+    pub fn at(&self, version: u64) -> Self {
+        match self.clone() {
+            Self::Kaggle { client, dataset, limits, .. } => {
+                Self::Kaggle { client, dataset, limits, version: Some(version) }
+            }
+            other => other,
+        }
+    }
+
     /// `kaggle`, `local` or `sqlserver`.
     pub fn kind(&self) -> &'static str {
         match self {
@@ -74,8 +87,16 @@ impl Source {
         }
     }
 
-    /// The newest position. Costs one API call.
+    /// The position to read: that of the version that is named, or else the newest.
     pub async fn position(&self, deadline: Deadline) -> Result<Position> {
+        match self {
+            Self::Kaggle { version: Some(version), .. } => Ok(Position::Version(*version)),
+            _ => self.newest(deadline).await,
+        }
+    }
+
+    /// The newest position. Costs one API call.
+    pub async fn newest(&self, deadline: Deadline) -> Result<Position> {
         match self {
             Self::Kaggle { client, dataset, .. } => {
                 Ok(Position::Version(client.current_version(dataset, deadline).await?))
@@ -95,7 +116,7 @@ impl Source {
         progress: DownloadProgress<'_>,
     ) -> Result<Archive> {
         match (self, position) {
-            (Self::Kaggle { client, dataset, limits }, Position::Version(version)) => {
+            (Self::Kaggle { client, dataset, limits, .. }, Position::Version(version)) => {
                 let wanted = Wanted { dataset, version: *version, table, into: workspace.path(), limits: *limits };
                 client.member(&wanted, deadline, progress).await
             }
@@ -112,7 +133,7 @@ impl Source {
         progress: DownloadProgress<'_>,
     ) -> Result<Archive> {
         match (self, position) {
-            (Self::Kaggle { client, dataset, limits }, Position::Version(version)) => {
+            (Self::Kaggle { client, dataset, limits, .. }, Position::Version(version)) => {
                 let download = client.download(dataset, *version, workspace.path(), deadline, progress).await?;
                 Archive::open(&download.path, *limits)
             }

@@ -19,7 +19,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-const CLIENTES: &str = "\
+pub(crate) const CLIENTES: &str = "\
 idCliente;qtdePontos;DtAtualizacao
 c-1;10;2025-01-10 14:03:22.123
 c-2;;2025-01-10 14:03:22.123
@@ -31,7 +31,7 @@ idProduto;nome
 2;
 ";
 /// One insert, one update, one delete and one silent change later.
-const NEWER_CLIENTES: &str = "\
+pub(crate) const NEWER_CLIENTES: &str = "\
 idCliente;qtdePontos;DtAtualizacao
 c-1;11;2025-01-11 09:00:00
 c-2;5;2025-01-10 14:03:22.123
@@ -39,20 +39,20 @@ c-4;40;2025-01-11 09:00:00
 ";
 
 /// The folder that a person works in: `config.json`, and `data/actual` with the newest files.
-struct Desk {
+pub(crate) struct Desk {
     folder: TempDir,
 }
 
 /// What a command did.
 #[derive(Debug)]
-struct Done {
-    code: i32,
-    stdout: String,
-    stderr: String,
+pub(crate) struct Done {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
 impl Desk {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let desk = Self { folder: tempfile::tempdir().unwrap() };
         fs::create_dir_all(desk.path("tmp")).unwrap();
         desk.write("config.json", &config().to_string());
@@ -61,18 +61,18 @@ impl Desk {
         desk
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    fn write(&self, name: &str, content: &str) {
+    pub(crate) fn write(&self, name: &str, content: &str) {
         let path = self.path(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, content).unwrap();
     }
 
     /// The command, with nothing of the environment of the test.
-    fn command(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_cdc-to-s3"));
         command.args(arguments).current_dir(self.folder.path()).env_clear();
         command.env("HOME", self.folder.path()).env("TMPDIR", self.path("tmp"));
@@ -80,11 +80,11 @@ impl Desk {
     }
 
     /// Does it, and checks that no work file stays behind.
-    fn run(&self, arguments: &[&str]) -> Done {
+    pub(crate) fn run(&self, arguments: &[&str]) -> Done {
         self.run_with(&[], arguments)
     }
 
-    fn run_with(&self, environment: &[(&str, &str)], arguments: &[&str]) -> Done {
+    pub(crate) fn run_with(&self, environment: &[(&str, &str)], arguments: &[&str]) -> Done {
         let output = self.command(arguments).envs(environment.iter().copied()).output().unwrap();
         let done = Done {
             code: output.status.code().expect("an exit code"),
@@ -96,13 +96,13 @@ impl Desk {
     }
 
     /// A run over `data/actual` into `lake`, which must succeed; its report.
-    fn report(&self, more: &[&str]) -> Value {
+    pub(crate) fn report(&self, more: &[&str]) -> Value {
         let arguments = ["run", "--once", "--lake", "lake", "--json", "--skip-download"];
         self.run(&[&arguments, more].concat()).json()
     }
 
     /// The files of the lake, by their path below it, with their content.
-    fn lake(&self) -> BTreeMap<String, Vec<u8>> {
+    pub(crate) fn lake(&self) -> BTreeMap<String, Vec<u8>> {
         let mut files = BTreeMap::new();
         collect(&self.path("lake"), &self.path("lake"), &mut files);
         files
@@ -111,13 +111,13 @@ impl Desk {
 
 impl Done {
     /// Checks that it succeeded with JSON, the whole JSON and nothing but it.
-    fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         assert_eq!((self.code, self.stderr.as_str()), (0, ""), "{}", self.stdout);
         serde_json::from_str(&self.stdout).unwrap_or_else(|_| panic!("no JSON: {}", self.stdout))
     }
 
     #[track_caller]
-    fn expect(&self, code: i32, parts: &[&str]) {
+    pub(crate) fn expect(&self, code: i32, parts: &[&str]) {
         assert_eq!(self.code, code, "{self:?}");
         for part in parts {
             assert!(self.stdout.contains(part) || self.stderr.contains(part), "{part} is not in {self:?}");
@@ -158,7 +158,7 @@ fn counts(report: &Value, table: usize) -> [u64; 4] {
 /// Compares an output with the file of this name in `tests/cli/golden`. Durations are masked, and with them the width of
 /// the last column.
 #[track_caller]
-fn expect_golden(name: &str, output: &str) {
+pub(crate) fn expect_golden(name: &str, output: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cli/golden").join(name);
     let masked: String = output.lines().map(|line| masked(line) + "\n").collect();
     let golden = fs::read_to_string(&path).unwrap_or_default();

@@ -21,3 +21,10 @@ fn an_empty_lake_of_captured_changes_is_not_called_complete() {
     desk().run(&["verify", "--lake", "lake"]).expect(0, &["there is nothing here"]);
     desk().run(&["verify", "--lake", "lake", "--table", "dbo.t"]).expect(2, &["UnknownTable", "dbo.t"]);
 }
+
+#[test]
+fn captured_changes_have_a_history_but_no_past_states() {
+    desk().run(&["history", "--lake", "lake", "--table", "dbo.t"]).expect(2, &["UnknownTable", "dbo.t"]);
+    let restore = ["restore", "--lake", "lake", "--table", "dbo.t", "--at", "2026"];
+    desk().run(&restore).expect(2, &["CapturedChanges", "hint: "]);
+}

@@ -3,6 +3,7 @@
 mod crash;
 mod doctor;
 mod histories;
+mod history;
 mod instances;
 mod load;
 mod output;

@@ -19,6 +19,7 @@ use cdc_to_s3::lake::layout::RunTime;
 use cdc_to_s3::lake::store::{Condition, MemoryStore, ObjectStore, Payload, Put, read_all};
 use cdc_to_s3::pipeline::{self, Unwatched};
 use cdc_to_s3::report::{Report, TableReport, TableStatus};
+use cdc_to_s3::restore::{At, Output, Restored, restore};
 use cdc_to_s3::source::Source;
 use cdc_to_s3::trigger::{Approval, Deadline, Request};
 use cdc_to_s3::verify::{Verification, verify};
@@ -136,6 +137,17 @@ impl Lab {
         self.runtime.block_on(verify(&self.store, &tables, &runner, self.temporary.path())).unwrap()
     }
 
+    /// The time of the newest run.
+    pub(crate) fn now(&self) -> At {
+        At::Time(self.now)
+    }
+
+    /// Writes the table `t` as it was.
+    pub(crate) fn restore(&self, at: At, output: Output) -> Result<Restored> {
+        let spec = &self.config.tables[0];
+        self.runtime.block_on(restore(&self.store, spec, at, self.temporary.path(), output))
+    }
+
     /// Fails unless the log gives the full load.
     pub(crate) fn assert_verified(&self) {
         let found = self.verify();
@@ -144,14 +156,12 @@ impl Lab {
 
     /// The columns of an object of the lake, as `name:type`.
     pub(crate) fn columns(&self, key: &str) -> Vec<String> {
-        let reader = ParquetRecordBatchReaderBuilder::try_new(self.object(key)).unwrap();
-        reader.schema().fields().iter().map(|field| format!("{}:{}", field.name(), field.data_type())).collect()
+        columns_of(&self.object(key))
     }
 
     /// The rows of an object of the lake, in file order.
     pub(crate) fn rows(&self, key: &str) -> Vec<String> {
-        let reader = ParquetRecordBatchReaderBuilder::try_new(self.object(key)).unwrap().build().unwrap();
-        reader.flat_map(|batch| printed(&batch.unwrap())).collect()
+        rows_of(&self.object(key))
     }
 
     /// The rows of the full load of `t`.
@@ -250,6 +260,25 @@ pub(crate) fn zip(files: &[(&str, &[u8])]) -> Vec<u8> {
         writer.write_all(content).unwrap();
     }
     writer.finish().unwrap().into_inner()
+}
+
+/// The columns of a Parquet file, as `name:type`.
+pub(crate) fn columns_of(file: &Bytes) -> Vec<String> {
+    let reader = ParquetRecordBatchReaderBuilder::try_new(file.clone()).unwrap();
+    reader.schema().fields().iter().map(|field| format!("{}:{}", field.name(), field.data_type())).collect()
+}
+
+/// The rows of a Parquet file, in order.
+pub(crate) fn rows_of(file: &Bytes) -> Vec<String> {
+    let reader = ParquetRecordBatchReaderBuilder::try_new(file.clone()).unwrap().build().unwrap();
+    reader.flat_map(|batch| printed(&batch.unwrap())).collect()
+}
+
+/// An entry of a Parquet file's own metadata.
+pub(crate) fn metadata_of(file: &Bytes, key: &str) -> String {
+    let reader = ParquetRecordBatchReaderBuilder::try_new(file.clone()).unwrap();
+    let entries = reader.metadata().file_metadata().key_value_metadata().unwrap();
+    entries.iter().find(|entry| entry.key == key).unwrap().value.clone().unwrap()
 }
 
 fn printed(batch: &RecordBatch) -> Vec<String> {

@@ -11,6 +11,9 @@ use super::{VersionInfo, fault};
 use crate::config::Dataset;
 use crate::error::Result;
 
+/// So many versions are looked for at the most where the API lists none.
+const MOST_UNLISTED: usize = 10_000;
+
 /// The answer of `GetDataset`, as far as it is used.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -41,9 +44,16 @@ impl DatasetInfo {
         (!listed.ready()).then(|| words(listed.status.as_deref().unwrap_or_default()))
     }
 
-    /// The listed versions, newest first, each number once.
+    /// The listed versions and the current one, newest first, each number once. Where none is listed, every number up to
+    /// the current one may be that of a version.
     pub(super) fn versions(self) -> Vec<VersionInfo> {
+        let current = self.current_version_number.unwrap_or_default();
         let mut versions: Vec<_> = self.versions.into_iter().flatten().filter_map(Listed::into_info).collect();
+        if versions.is_empty() {
+            versions.extend((1..=current).rev().take(MOST_UNLISTED).map(VersionInfo::unlisted));
+        } else if current > 0 {
+            versions.push(VersionInfo::unlisted(current));
+        }
         versions.sort_by_key(|version| std::cmp::Reverse(version.number));
         versions.dedup_by_key(|version| version.number);
         versions
@@ -124,14 +134,15 @@ mod tests {
                 "ref": "o/s", "title": "t", "titleNullable": "t", "totalBytes": 1e3, "versions": null, "files": []}"#,
         );
         assert_eq!(info.current(&"o/s".parse().unwrap()).unwrap(), 3);
-        assert!(info.versions().is_empty());
+        assert_eq!(info.versions().iter().map(|version| version.number).collect::<Vec<_>>(), [3, 2, 1]);
+        assert!(parse("{}").versions().is_empty());
         assert_eq!(parse("{}").current(&"o/s".parse().unwrap()).unwrap_err().code(), "KaggleAnswer");
     }
 
     #[test]
     fn versions_are_newest_first_with_times_of_any_precision() {
         let info = parse(
-            r#"{"versions": [{"versionNumber": 1, "creationDate": "2024-01-02T03:04:05Z", "status": "Ready"},
+            r#"{"currentVersionNumber": 4, "versions": [{"versionNumber": 1, "creationDate": "2024-01-02T03:04:05Z", "status": "Ready"},
                 {"versionNumber": 4, "creationDate": "2024-02-02T03:04:05.0834821Z", "versionNotes": "n"},
                 {"versionNumber": 2, "creationDate": "yesterday", "status": "DatasetStatus.FAILED"}, {}]}"#,
         );
@@ -144,6 +155,8 @@ mod tests {
         );
         assert_eq!(versions[0].created.unwrap().to_rfc3339(), "2024-02-02T03:04:05.083482100+00:00");
         assert_eq!((versions[0].notes.as_str(), versions[1].created), ("n", None));
+        let unlisted = parse(r#"{"currentVersionNumber": 7, "versions": [{"versionNumber": 5}]}"#).versions();
+        assert_eq!(unlisted.iter().map(|v| v.number).collect::<Vec<_>>(), [7, 5]);
     }
 
     #[test]

@@ -97,6 +97,13 @@ pub struct VersionInfo {
     pub ready: bool,
 }
 
+impl VersionInfo {
+    /// A version of which the API says nothing.
+    fn unlisted(number: u64) -> Self {
+        Self { number, created: None, notes: String::new(), ready: true }
+    }
+}
+
 /// A complete, verified zip archive in the run's folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Archive {
@@ -152,7 +159,8 @@ impl Kaggle {
         }
     }
 
-    /// The versions that the API lists, newest first. The list may be empty although there are versions.
+    /// The versions that the API lists, newest first; or every number up to the current one where it lists none. Some of them
+    /// may be gone.
     ///
     /// # Errors
     /// Those of [`Self::current_version`], but for `VersionNotReady`.

@@ -78,7 +78,7 @@ fn accepts(accepted: &Accepted, authorization: Option<&str>) -> bool {
 
 /// As the real service writes it: optional fields three times, times with any number of digits, newest version first.
 fn dataset(state: &State) -> Value {
-    let listed = state.archives.keys().rev().filter(|&&version| version <= state.current);
+    let listed = state.archives.keys().rev().filter(|&&version| version <= state.current && !state.unlisted);
     let versions: Vec<_> = listed.map(|&version| listed_version(state, version)).collect();
     json!({
         "id": 4242, "ref": state.dataset, "title": "Stand-in", "titleNullable": "Stand-in", "hasTitle": true,

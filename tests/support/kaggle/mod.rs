@@ -130,6 +130,16 @@ impl StandIn {
         self.shared.state().statuses.insert(version, status.to_owned());
     }
 
+    /// Lists no version from now on, as some answers do.
+    pub(crate) fn hide_versions(&self) {
+        self.shared.state().unlisted = true;
+    }
+
+    /// Lists the versions again.
+    pub(crate) fn show_versions(&self) {
+        self.shared.state().unlisted = false;
+    }
+
     /// Sets the credentials that the API takes from now on.
     pub(crate) fn set_credentials(&self, accepted: Accepted) {
         self.shared.state().accepted = accepted;
@@ -179,6 +189,7 @@ struct State {
     current: u64,
     archives: BTreeMap<u64, Bytes>,
     statuses: BTreeMap<u64, String>,
+    unlisted: bool,
     accepted: Accepted,
     faults: BTreeMap<Endpoint, VecDeque<Fault>>,
     requests: Vec<Seen>,
@@ -193,6 +204,7 @@ impl State {
             current: 0,
             archives: BTreeMap::new(),
             statuses: BTreeMap::new(),
+            unlisted: false,
             accepted: Accepted::Anyone,
             faults: BTreeMap::new(),
             requests: Vec::new(),

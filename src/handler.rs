@@ -2,17 +2,19 @@
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use chrono::{DateTime, Utc};
 use lambda_runtime::{Diagnostic, LambdaEvent};
 use serde_json::Value;
 
 use crate::clients::Clients;
-use crate::config::{Config, ConfigSource, Overrides};
+use crate::config::{AWS_LAMBDA_FUNCTION_NAME, Config, ConfigSource, Overrides};
 use crate::error::{Error, Kind};
+use crate::lake::store::ObjectStore;
 use crate::pipeline::{self, Unwatched};
 use crate::report::{Report, RunStatus, TableStatus};
+use crate::telemetry::metrics::{Feed, SourceName};
 use crate::trigger::{Deadline, Request};
 
 /// The part of an invocation's time that is kept back for ending it in order.
@@ -68,10 +70,26 @@ impl Handler {
             None => ConfigSource::choose(None, self.clients.environment())?,
         };
         let text = pipeline::within(request.deadline, Box::pin(self.clients.config_text(&source))).await?;
-        let config = Config::from_json(&text, self.clients.environment(), &Overrides::default())?;
+        let overrides = Overrides { lake: request.lake.clone() };
+        let config = Config::from_json(&text, self.clients.environment(), &overrides)?;
         let store = self.clients.store(&config).await;
-        let source = pipeline::within(request.deadline, Box::pin(self.clients.source(&config))).await?;
-        Box::pin(pipeline::run(request, &config.tables, &source, store.as_ref(), &self.temporary, &Unwatched)).await
+        let started = Instant::now();
+        let outcome = self.run_configured(request, &config, store.as_ref()).await;
+        let (source, lake) = (config.source.name(), store.location());
+        let function = self.clients.environment().get(AWS_LAMBDA_FUNCTION_NAME);
+        let source = SourceName::new(config.source.kind(), &source);
+        Feed { source, lake: &lake, function }.emit(outcome.as_ref(), started.elapsed(), wall_clock());
+        outcome
+    }
+
+    async fn run_configured(
+        &self,
+        request: &Request,
+        config: &Config,
+        store: &dyn ObjectStore,
+    ) -> Result<Report, Error> {
+        let source = pipeline::within(request.deadline, Box::pin(self.clients.source(config))).await?;
+        Box::pin(pipeline::run(request, &config.tables, &source, store, &self.temporary, &Unwatched)).await
     }
 }
 

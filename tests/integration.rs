@@ -13,6 +13,7 @@ mod networks;
 mod properties;
 mod protocol;
 mod races;
+mod runbook;
 mod second_reader;
 mod simulator;
 mod sqlserver;

@@ -11,6 +11,7 @@ use chrono::{DateTime, SubsecRound, Utc};
 pub use self::deadline::Deadline;
 use crate::config::{ConfigSource, Faults};
 use crate::error::{Error, Result};
+use crate::lake::store::LakeUrl;
 use crate::near::near;
 use crate::table::{TableName, TableSpec};
 
@@ -34,6 +35,8 @@ pub struct Request {
     pub approve_deletes: Approval,
     /// The configuration to use in place of the function's own.
     pub config: Option<ConfigSource>,
+    /// The lake to use in place of the function's own.
+    pub lake: Option<LakeUrl>,
     /// When the run must have ended.
     pub deadline: Deadline,
 }
@@ -72,6 +75,7 @@ impl Request {
             dry_run: false,
             approve_deletes: Approval::None,
             config: None,
+            lake: None,
             deadline,
         }
     }

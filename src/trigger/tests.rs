@@ -157,3 +157,12 @@ fn the_selected_tables_keep_their_order_and_unknown_ones_are_all_named() {
 fn listed_names(specs: &[&TableSpec]) -> Vec<String> {
     specs.iter().map(|spec| spec.name.to_string()).collect()
 }
+
+#[test]
+fn a_lake_of_its_own_is_a_place_and_is_not_shown_where_it_is_none() {
+    let lake = from(json!({"lake": "s3://bucket/sales"})).unwrap().lake;
+    assert_eq!(lake, Some("s3://bucket/sales".parse().unwrap()));
+    assert_eq!(from(json!({})).unwrap().lake, None);
+    let refused = faults(json!({"lake": "https://user:hunter2@bucket"}));
+    assert_eq!(refused, ["lake must be s3://bucket/prefix"]);
+}

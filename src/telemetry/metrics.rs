@@ -79,7 +79,8 @@ impl Feed<'_> {
         match outcome {
             Ok(report) if report.dry_run => Vec::new(),
             Ok(report) => {
-                let feed = Self { source: SourceName::new(report.source.kind, &report.source.name), ..*self };
+                let source = SourceName::new(report.source.kind, &report.source.name);
+                let feed = Feed { source, lake: self.lake, function: self.function };
                 let tables = report.tables.iter().map(|table| feed.table(table, at));
                 tables.chain([feed.run(report, at)]).flatten().collect()
             }

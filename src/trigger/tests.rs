@@ -112,7 +112,7 @@ fn all_faults_of_an_event_come_in_one_answer() {
     assert_eq!(
         faults(payload),
         [
-            "`run_att` is an unknown key; known are run_at, tables, force, dry_run, config, approve_deletes",
+            "`run_att` is an unknown key; known are run_at, tables, force, dry_run, config, lake, approve_deletes",
             "`run_at` is `yesterday`: write a time like 2026-11-20T09:00:00Z",
             "`tables` is empty: leave it out to do all tables",
             "`force` must be true or false, not a string",
@@ -164,5 +164,5 @@ fn a_lake_of_its_own_is_a_place_and_is_not_shown_where_it_is_none() {
     assert_eq!(lake, Some("s3://bucket/sales".parse().unwrap()));
     assert_eq!(from(json!({})).unwrap().lake, None);
     let refused = faults(json!({"lake": "https://user:hunter2@bucket"}));
-    assert_eq!(refused, ["lake must be s3://bucket/prefix"]);
+    assert_eq!(refused, ["`lake` must be s3://bucket/prefix"]);
 }

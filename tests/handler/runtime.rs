@@ -120,7 +120,10 @@ async fn the_log_has_the_metrics_of_each_table_and_of_the_run() {
     let rig = Rig::new().await;
     let mut function = Function::start(&rig).await;
     assert!(matches!(function.invoke(at(9)).await, Outcome::Response(_)));
-    assert!(matches!(function.invoke(json!({"run_at": "2026-11-20T10:00:00Z", "dry_run": true})).await, Outcome::Response(_)));
+    assert!(matches!(
+        function.invoke(json!({"run_at": "2026-11-20T10:00:00Z", "dry_run": true})).await,
+        Outcome::Response(_)
+    ));
     rig.publish(2, CLIENTES, "idProduto;nome;preco\n", TRANSACOES);
     assert!(matches!(function.invoke(at(15)).await, Outcome::Error { .. }));
     let (log, text) = function.end();
@@ -128,7 +131,10 @@ async fn the_log_has_the_metrics_of_each_table_and_of_the_run() {
     let tables: Vec<&str> = metrics.iter().filter_map(|line| line["Table"].as_str()).collect();
     assert_eq!(tables, ["clientes", "produtos", "transacoes", "clientes", "produtos", "transacoes"]);
     let produtos: Vec<&&Value> = metrics.iter().filter(|line| line["Table"] == "produtos").collect();
-    assert_eq!((&produtos[0]["Rows"], &produtos[0]["Inserted"], &produtos[0]["Failed"]), (&json!(3), &json!(3), &json!(0)));
+    assert_eq!(
+        (&produtos[0]["Rows"], &produtos[0]["Inserted"], &produtos[0]["Failed"]),
+        (&json!(3), &json!(3), &json!(0))
+    );
     assert_eq!((&produtos[1]["Failed"], &produtos[1]["GuardTripped"]), (&json!(1), &json!(1)), "{text}");
     assert!(produtos[1]["SecondsSinceLastSuccess"].is_u64() && produtos[1].get("Rows").is_none());
     let runs: Vec<&&Value> = metrics.iter().filter(|line| line.get("Lake").is_some()).collect();

@@ -73,7 +73,6 @@ class Whole(unittest.TestCase):
         parameters = everything(cls.aws)
         stack = local.deploy(cls.aws, "whole", cls.programs.binary, {**local.sample_parameters(cls.kaggle), **parameters})
         stack.accept_plain_http()
-        cls.key = parameters["KmsKeyArn"]
         return stack
 
     def test_1_each_schedule_fires_and_fills_its_own_lake(self) -> None:
@@ -138,10 +137,6 @@ class Whole(unittest.TestCase):
         for name, statement in self.statements():
             if name not in ("network", "trace"):
                 self.assertNotIn("*", resources(statement), name)
-        encryption = self.aws.client("s3").get_bucket_encryption(Bucket=self.stack.bucket)
-        [rule] = encryption["ServerSideEncryptionConfiguration"]["Rules"]
-        default = rule["ApplyServerSideEncryptionByDefault"]
-        self.assertEqual((default["SSEAlgorithm"], default["KMSMasterKeyID"]), ("aws:kms", self.key))
 
     def send_through(self, endpoint: str) -> None:
         """Makes the function speak to S3 and Secrets Manager over another address."""

@@ -29,7 +29,7 @@ NAMESPACE = "cdc-to-s3"
 # Versions of the dataset: the sample's first two, then a table whose files are uploaded in parts, then one that fails
 # when most of it has been uploaded.
 SAMPLE, CHANGED, LARGE, REPEATED = 1, 2, 3, 4
-LARGE_ROWS, LARGE_CELL = 6000, 4800
+LARGE_ROWS, LARGE_CELL = 260_000, 150
 
 # What the Lambda service does for the function, under its role, and the function itself never asks for.
 BY_LAMBDA = {
@@ -219,7 +219,7 @@ def add_versions(folder: Path) -> None:
     for version in (SAMPLE, CHANGED):
         (folder / f"v{version}").symlink_to(local.SAMPLE / f"v{version}")
     chance = random.Random(1)
-    # Text that does not compress well: 20 MB and more of Parquet.
+    # Text that does not compress well, so that the first row group, of 131,072 rows, is more than a part of an upload.
     lines = [f"{number},{base64.b64encode(chance.randbytes(LARGE_CELL)).decode()}\n" for number in range(LARGE_ROWS)]
     for version, rows in ((LARGE, lines), (REPEATED, [*lines, lines[0]])):
         (folder / f"v{version}").mkdir()

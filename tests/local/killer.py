@@ -134,7 +134,10 @@ def proxy(upstream: str, cut: PowerCut | Recorder) -> Iterator[str]:
                     self.send_header(name, value)
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
-            self.wfile.write(content)
+            try:
+                self.wfile.write(content)
+            except ConnectionError:  # a client that broke off, as one does whose upload is of no use any more
+                self.close_connection = True
 
         def die(self) -> None:
             cut.strike()

@@ -6,9 +6,11 @@ use std::sync::Arc;
 
 use aws_config::{BehaviorVersion, SdkConfig};
 use tokio::sync::{Mutex, OnceCell};
+use url::Url;
 
 use crate::config::{
-    Config, ConfigSource, ConfigText, Environment, S3Settings, SourceConfig, SqlServerConfig, TrustedCa,
+    Config, ConfigSource, ConfigText, Dataset, Environment, Limits, S3Settings, SourceConfig, SqlServerConfig,
+    TrustedCa,
 };
 use crate::error::{Error, Result};
 use crate::lake::store::{
@@ -90,10 +92,14 @@ impl Clients {
 
     /// The configured source.
     pub async fn source(&self, config: &Config) -> Result<Source> {
-        let (dataset, endpoint) = match &config.source {
-            SourceConfig::Kaggle { dataset, endpoint } => (dataset, endpoint),
-            SourceConfig::SqlServer(source) => return self.sqlserver(source).await.map(Source::SqlServer),
-        };
+        match &config.source {
+            SourceConfig::Kaggle { dataset, endpoint } => self.dataset(dataset, endpoint, config.limits).await,
+            SourceConfig::SqlServer(source) => self.sqlserver(source).await.map(Source::SqlServer),
+        }
+    }
+
+    /// A dataset of Kaggle, whatever the configuration.
+    pub async fn dataset(&self, dataset: &Dataset, endpoint: &Url, limits: Limits) -> Result<Source> {
         let mut clients = self.kaggle.lock().await;
         let client = match clients.get(endpoint.as_str()) {
             Some(client) => Arc::clone(client),
@@ -104,7 +110,7 @@ impl Clients {
                 client
             }
         };
-        Ok(Source::Kaggle { client, dataset: dataset.clone(), limits: config.limits })
+        Ok(Source::Kaggle { client, dataset: dataset.clone(), limits })
     }
 
     fn made(environment: Environment, home: Option<PathBuf>, sdk: OnceCell<SdkConfig>, timing: Timing) -> Self {

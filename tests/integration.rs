@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod cli;
+mod config_schema;
+mod consume;
 mod crash;
 mod events;
 mod fingerprints;

@@ -7,20 +7,20 @@ use std::process::Command;
 
 const SNAPSHOTS: [&str; 3] = ["v1", "v2", "v3"];
 
-fn project(path: &str) -> PathBuf {
+pub(crate) fn project(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
 
 /// The interpreter that has pyarrow.
 #[allow(clippy::disallowed_methods, reason = "a test is a shell of its own")]
-fn python() -> PathBuf {
+pub(crate) fn python() -> PathBuf {
     let place = std::env::var_os("CDC_TEST_VENV").map_or_else(|| project(".venv"), PathBuf::from);
     let python = place.join("bin/python");
     assert!(python.exists(), "there is no {}: run `make test`", python.display());
     python
 }
 
-fn run(command: &mut Command) -> String {
+pub(crate) fn run(command: &mut Command) -> String {
     let output = command.output().unwrap();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     assert!(output.status.success(), "{command:?}\n{}\n{}", text(&output.stdout), text(&output.stderr));

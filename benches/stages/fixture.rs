@@ -209,5 +209,6 @@ fn footer(spec: &TableSpec, schema: &TableSchema, rows: u64, set: SetHash) -> Fo
         row_set_hash: set.to_hex(),
         schema: schema.clone(),
         captured: None,
+        log_begins_after: None,
     }
 }

@@ -1,7 +1,11 @@
 //! The command line: arguments in, a command done, its exit code out. Data goes to stdout, everything else to stderr.
 
 mod bars;
+mod config;
+mod ddl;
 mod doctor;
+mod import;
+mod init;
 mod print;
 mod run;
 mod verify;
@@ -13,7 +17,7 @@ use chrono::{DateTime, Utc};
 use clap::{Parser, Subcommand};
 
 use crate::clients::Clients;
-use crate::config::{CDC_LOG_FORMAT, Config, ConfigSource, Environment, Overrides, RUST_LOG};
+use crate::config::{CDC_LOG_FORMAT, Config, ConfigSource, Environment, Overrides, RUST_LOG, SourceConfig};
 use crate::error::{Error, Result};
 use crate::telemetry::{self, LogFormat};
 
@@ -40,6 +44,14 @@ enum Command {
     Verify(verify::VerifyArguments),
     /// Look at everything that a run needs, and say what to do
     Doctor(doctor::DoctorArguments),
+    /// Look at a dataset, and write a configuration for it
+    Init(init::InitArguments),
+    /// Take over from the original program: its newest published CSVs become the beginning of the log
+    Import(import::ImportArguments),
+    /// Print the statements that make the tables known to a query engine
+    Ddl(ddl::DdlArguments),
+    /// Print what a configuration can hold, for editors or for people
+    Config(config::ConfigArguments),
 }
 
 /// What every command takes.
@@ -84,6 +96,10 @@ pub fn main(environment: Environment, home: Option<PathBuf>) -> ExitCode {
         Command::Run(arguments) => run::run(&shell, arguments),
         Command::Verify(arguments) => verify::run(&shell, arguments),
         Command::Doctor(arguments) => doctor::run(&shell, arguments),
+        Command::Init(arguments) => init::run(&shell, arguments),
+        Command::Import(arguments) => import::run(&shell, arguments),
+        Command::Ddl(arguments) => ddl::run(&shell, arguments),
+        Command::Config(arguments) => config::run(arguments),
     };
     // A thread that is still comparing must not hold up the end of an interrupted run.
     shell.runtime.shutdown_background();
@@ -102,6 +118,17 @@ fn with_dotenv(environment: Environment) -> Result<Environment> {
 fn fail(error: &Error) -> ExitCode {
     print::error(error);
     ExitCode::from(error.kind().exit_code())
+}
+
+/// Refuses what is for snapshots only.
+fn require_snapshots(config: &Config, command: &str) -> Result<()> {
+    match config.source {
+        SourceConfig::Kaggle { .. } => Ok(()),
+        SourceConfig::SqlServer(_) => {
+            let message = format!("`{command}` is for datasets; the configuration names a SQL Server");
+            Err(Error::config("NoSnapshot", message).hint("name another configuration with --config"))
+        }
+    }
 }
 
 impl Shell {

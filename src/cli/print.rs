@@ -1,5 +1,7 @@
 //! What a person reads: the summary of a run, of a verification, of an error. Data to stdout, the rest to stderr.
 
+mod survey;
+
 use std::fmt::Write as _;
 use std::io::{IsTerminal, Write as _};
 
@@ -14,6 +16,8 @@ use crate::position::Position;
 use crate::report::{Report, TableReport, TableStatus};
 use crate::verify::{TableVerification, Verification};
 
+pub(super) use self::survey::survey;
+
 /// Set by who wants no colours.
 const NO_COLOR: &str = "NO_COLOR";
 
@@ -22,9 +26,18 @@ const TEXT_COLUMNS: usize = 2;
 
 /// Prints a value as JSON.
 pub(super) fn json(value: &impl Serialize) -> Result<()> {
-    let text = serde_json::to_string_pretty(value)
-        .map_err(|error| Error::internal("ResultUnwritable", "cannot write the result").caused_by(error))?;
-    stdout(&text)
+    stdout(&to_json(value)?)
+}
+
+/// A value as JSON.
+pub(super) fn to_json(value: &impl Serialize) -> Result<String> {
+    serde_json::to_string_pretty(value)
+        .map_err(|error| Error::internal("ResultUnwritable", "cannot write the result").caused_by(error))
+}
+
+/// Prints a text that is a result itself.
+pub(super) fn text(text: &str) -> Result<()> {
+    stdout(text)
 }
 
 /// Prints the summary of a run.
@@ -188,6 +201,14 @@ impl Grid {
             column.set_cell_alignment(CellAlignment::Right);
         }
         Self { table, totals: false }
+    }
+
+    /// With text in the last column, too.
+    fn last_is_text(mut self) -> Self {
+        if let Some(column) = self.table.column_iter_mut().last() {
+            column.set_cell_alignment(CellAlignment::Left);
+        }
+        self
     }
 
     fn row(&mut self, cells: Vec<String>) {

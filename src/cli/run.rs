@@ -97,7 +97,8 @@ async fn run_into(shell: &Shell, arguments: &RunArguments, config: &Config, stor
     report
 }
 
-async fn local(path: PathBuf, config: &Config) -> Result<Source> {
+/// The files of a folder or zip.
+pub(super) async fn local(path: PathBuf, config: &Config) -> Result<Source> {
     let limits = config.limits;
     tokio::task::spawn_blocking(move || Source::local(&path, limits))
         .await
@@ -112,15 +113,20 @@ fn no_snapshot() -> Error {
     .hint("leave it away")
 }
 
-fn request(arguments: &RunArguments) -> Result<Request> {
+/// A request of this process at the time that `text` names, or now.
+pub(super) fn request_at(text: Option<&str>) -> Result<Request> {
     let now = wall_clock();
-    let request = match &arguments.run_at {
-        Some(text) => Request::at(text, now, Deadline::NONE)?,
+    match text {
+        Some(text) => Request::at(text, now, Deadline::NONE),
         None => {
             let identity = format!("cli:{}:{}", std::process::id(), now.timestamp_micros());
-            Request::new(now, identity, now, Deadline::NONE)
+            Ok(Request::new(now, identity, now, Deadline::NONE))
         }
-    };
+    }
+}
+
+fn request(arguments: &RunArguments) -> Result<Request> {
+    let request = request_at(arguments.run_at.as_deref())?;
     let tables = arguments.common.tables.clone();
     Ok(Request {
         tables: Some(tables).filter(|tables| !tables.is_empty()),

@@ -6,11 +6,10 @@ use url::Url;
 use super::Overrides;
 use super::environment::{CDC_LAKE, Environment};
 use super::faults::Faults;
+use super::keys;
 use super::section::Section;
 use super::source::is_plain_http;
 use crate::lake::store::LakeUrl;
-
-const KEYS: [&str; 6] = ["bucket", "prefix", "region", "endpoint_url", "path_style", "kms_key_id"];
 
 /// How S3 is spoken to. What is `None` is left to the AWS SDK's own settings.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -31,7 +30,7 @@ pub(super) fn lake(
     overrides: &Overrides,
     faults: &Faults,
 ) -> (Option<LakeUrl>, S3Settings) {
-    let aws = root.section("aws", &KEYS);
+    let aws = root.section("aws", &keys::names(&keys::AWS));
     let settings = aws.as_ref().map(s3_settings).unwrap_or_default();
     let configured = aws.as_ref().and_then(configured);
     let lake = overrides.lake.clone().or_else(|| match environment.get(CDC_LAKE) {

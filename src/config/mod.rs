@@ -11,8 +11,11 @@ mod dataset;
 mod environment;
 mod faults;
 mod json;
+mod keys;
 mod lake;
 mod limits;
+mod reference;
+mod schema;
 mod section;
 mod source;
 mod sqlserver;
@@ -33,8 +36,10 @@ pub use self::environment::{
 pub(crate) use self::faults::Faults;
 pub use self::lake::S3Settings;
 pub use self::limits::Limits;
+pub use self::reference::reference;
+pub use self::schema::schema;
 pub(crate) use self::section::Section;
-pub use self::source::{DEFAULT_KAGGLE_ENDPOINT, SourceConfig};
+pub use self::source::{DEFAULT_KAGGLE_ENDPOINT, SourceConfig, kaggle_endpoint};
 pub use self::sqlserver::{
     DEFAULT_SQLSERVER_PORT, Encryption, SqlServerConfig, SqlServerConnection, TimesAsText, TrustedCa,
 };
@@ -42,8 +47,6 @@ pub use self::text::{ConfigSource, ConfigText};
 use crate::error::{Error, Result};
 use crate::lake::store::LakeUrl;
 use crate::table::TableSpec;
-
-const KEYS: [&str; 6] = ["dataset_name", "source", "aws", "timer", "tables", "limits"];
 
 /// Seconds in each unit of the timer.
 const UNITS: [(&str, f64); 8] = [
@@ -101,11 +104,13 @@ impl Config {
 }
 
 fn resolve(document: &Value, environment: &Environment, overrides: &Overrides, faults: &Faults) -> Option<Config> {
-    let root = Section::of(document, "", &KEYS, faults)?;
+    let root = Section::of(document, "", &keys::names(&keys::ROOT), faults)?;
+    // For editors only.
+    root.text("$schema");
     // All parts are read before the first missing one ends the work, so that each fault is noted.
     let source = source::source(&root, environment, faults);
     let (lake, s3) = lake::lake(&root, environment, overrides, faults);
-    let timer = root.section("timer", &["unit", "value"]).and_then(|timer| interval(&timer));
+    let timer = root.section("timer", &keys::names(&keys::TIMER)).and_then(|timer| interval(&timer));
     let is_snapshot = !matches!(source, Some(SourceConfig::SqlServer(_)));
     let tables = if is_snapshot { tables::tables(&root, faults) } else { Vec::new() };
     let limits = limits(&root);
@@ -126,7 +131,7 @@ fn interval(timer: &Section<'_>) -> Option<Duration> {
 }
 
 fn limits(root: &Section<'_>) -> Limits {
-    let Some(limits) = root.section("limits", &["max_uncompressed_bytes", "max_compression_ratio"]) else {
+    let Some(limits) = root.section("limits", &keys::names(&keys::LIMITS)) else {
         return Limits::default();
     };
     let default = Limits::default();

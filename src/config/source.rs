@@ -6,16 +6,15 @@ use url::Url;
 use super::dataset::Dataset;
 use super::environment::{Environment, KAGGLE_API_ENDPOINT};
 use super::faults::Faults;
+use super::keys;
 use super::section::Section;
 use super::sqlserver::{self, SqlServerConfig};
+use crate::error::Result;
 
 /// The base URL of Kaggle's API.
 pub const DEFAULT_KAGGLE_ENDPOINT: &str = "https://api.kaggle.com";
 
-/// The keys of a `source` that is Kaggle.
-const KAGGLE_KEYS: [&str; 1] = ["type"];
-
-const TYPES: [(&str, Type); 2] = [("kaggle", Type::Kaggle), ("sqlserver", Type::SqlServer)];
+pub(super) const TYPES: [(&str, Type); 2] = [("kaggle", Type::Kaggle), ("sqlserver", Type::SqlServer)];
 
 /// What is read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,10 +48,21 @@ impl SourceConfig {
     }
 }
 
+/// The kinds of source.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Type {
+pub(super) enum Type {
     Kaggle,
     SqlServer,
+}
+
+/// The base URL of Kaggle's API in this environment.
+///
+/// # Errors
+/// `InvalidConfig` (kind `Config`) where the variable holds something else.
+pub fn kaggle_endpoint(environment: &Environment) -> Result<Url> {
+    let faults = Faults::default();
+    let endpoint = endpoint(environment, &faults);
+    faults.finish("InvalidConfig", "the environment", endpoint)
 }
 
 pub(super) fn source(root: &Section<'_>, environment: &Environment, faults: &Faults) -> Option<SourceConfig> {
@@ -74,7 +84,8 @@ fn source_type<'v>(root: &Section<'v>) -> Option<(Type, Option<Section<'v>>)> {
     }
     let is_kaggle = root.value("source").and_then(|source| source.get("type")).and_then(Value::as_str);
     let is_kaggle = is_kaggle.is_some_and(|name| name.trim().eq_ignore_ascii_case("kaggle"));
-    let source = root.section("source", if is_kaggle { &KAGGLE_KEYS } else { &sqlserver::KEYS })?;
+    let known = if is_kaggle { keys::names(&keys::KAGGLE) } else { keys::names(&keys::SQLSERVER) };
+    let source = root.section("source", &known)?;
     if !source.has("type") {
         source.fault("type", "is missing: it can be kaggle, sqlserver");
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::environment::{Environment, SQLSERVER_SECRET_ID, SQLSERVER_USER};
 use super::faults::Faults;
+use super::keys;
 use super::section::Section;
 use super::start;
 use crate::source::sqlserver::{DEFAULT_IDLE_AFTER, Feed, Images, MetadataColumns, Start, TableOptions, TrackedTable};
@@ -14,37 +15,15 @@ use crate::table::{SourceName, TableName};
 /// The port of SQL Server where nothing else is said.
 pub const DEFAULT_SQLSERVER_PORT: u16 = 1433;
 
-/// The keys of a `source` of this type.
-pub(super) const KEYS: [&str; 15] = [
-    "type",
-    "host",
-    "port",
-    "database",
-    "secret_id",
-    "encrypt",
-    "trust_ca",
-    "host_in_certificate",
-    "read_only_intent",
-    "schema_in_path",
-    "metadata_columns",
-    "as_text",
-    "start",
-    "images",
-    "idle_after_minutes",
-];
-
 /// A year: no more is meant by anybody.
 const MAX_IDLE_MINUTES: f64 = 366.0 * 24.0 * 60.0;
 
-/// The keys of a table of this source.
-const TABLE_KEYS: [&str; 3] = ["name", "start", "images"];
-
-const ENCRYPTION: [(&str, Encryption); 3] =
+pub(super) const ENCRYPTION: [(&str, Encryption); 3] =
     [("strict", Encryption::Strict), ("required", Encryption::Required), ("off", Encryption::Off)];
 
-const IMAGES: [(&str, Images); 2] = [("after", Images::After), ("before_and_after", Images::BeforeAndAfter)];
+pub(super) const IMAGES: [(&str, Images); 2] = [("after", Images::After), ("before_and_after", Images::BeforeAndAfter)];
 
-const METADATA_COLUMNS: [(&str, MetadataColumns); 2] =
+pub(super) const METADATA_COLUMNS: [(&str, MetadataColumns); 2] =
     [("default", MetadataColumns::Readable), ("native", MetadataColumns::Native)];
 
 /// A database of SQL Server that tracks changes (CDC).
@@ -276,11 +255,12 @@ fn tables(
 
 /// Those of a table of any source: keys of the other kind get a fault that says more than that they are unknown.
 fn table_keys() -> Vec<&'static str> {
-    TABLE_KEYS.into_iter().chain(super::tables::KEYS).collect()
+    [keys::names(&keys::CAPTURED_TABLE), keys::names(&keys::TABLE)].concat()
 }
 
 fn table(section: &Section<'_>, default: &TableOptions, schema_in_path: bool) -> Option<TrackedTable> {
-    for key in super::tables::KEYS.into_iter().filter(|key| !TABLE_KEYS.contains(key) && section.has(key)) {
+    let own = keys::names(&keys::CAPTURED_TABLE);
+    for key in keys::names(&keys::TABLE).into_iter().filter(|key| !own.contains(key) && section.has(key)) {
         section.fault(key, "does not go with a SQL Server source, which knows its tables itself");
     }
     let options = options(section, default);

@@ -5,28 +5,14 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use serde_json::Value;
 
 use super::faults::Faults;
+use super::keys;
 use super::section::Section;
 use crate::table::{ColumnType, Encoding, OnDuplicateKey, SchemaPolicy, TableName, TableSpec, UpdateDetection};
 
-/// The keys of a table of a snapshot.
-pub(super) const KEYS: [&str; 11] = [
-    "name",
-    "sep",
-    "pk",
-    "date_field",
-    "update_detection",
-    "encoding",
-    "null_values",
-    "columns",
-    "on_duplicate_key",
-    "max_deleted_fraction",
-    "schema",
-];
-
-const UPDATE_DETECTION: [(&str, UpdateDetection); 3] =
+pub(super) const UPDATE_DETECTION: [(&str, UpdateDetection); 3] =
     [("date", UpdateDetection::Date), ("content", UpdateDetection::Content), ("either", UpdateDetection::Either)];
 
-const ENCODINGS: [(&str, Option<Encoding>); 9] = [
+pub(super) const ENCODINGS: [(&str, Option<Encoding>); 9] = [
     ("auto", None),
     ("utf-8", Some(Encoding::Utf8)),
     ("utf-16", Some(Encoding::Utf16)),
@@ -38,10 +24,11 @@ const ENCODINGS: [(&str, Option<Encoding>); 9] = [
     ("iso-8859-1", Some(Encoding::Latin1)),
 ];
 
-const ON_DUPLICATE_KEY: [(&str, OnDuplicateKey); 3] =
+pub(super) const ON_DUPLICATE_KEY: [(&str, OnDuplicateKey); 3] =
     [("fail", OnDuplicateKey::Fail), ("first", OnDuplicateKey::First), ("last", OnDuplicateKey::Last)];
 
-const SCHEMA: [(&str, SchemaPolicy); 2] = [("evolve", SchemaPolicy::Evolve), ("freeze", SchemaPolicy::Freeze)];
+pub(super) const SCHEMA: [(&str, SchemaPolicy); 2] =
+    [("evolve", SchemaPolicy::Evolve), ("freeze", SchemaPolicy::Freeze)];
 
 const DEFAULT_SEP: u8 = b',';
 const DEFAULT_MAX_DELETED_FRACTION: f64 = 0.5;
@@ -56,7 +43,8 @@ pub(super) fn tables(root: &Section<'_>, faults: &Faults) -> Vec<TableSpec> {
         root.fault("tables", "is empty: name at least one table");
     }
     refuse_equal_names(&items, faults);
-    items.iter().filter_map(|(path, item)| table(&Section::of(item, path, &KEYS, faults)?)).collect()
+    let known = keys::names(&keys::TABLE);
+    items.iter().filter_map(|(path, item)| table(&Section::of(item, path, &known, faults)?)).collect()
 }
 
 /// Names that differ only in case would be one folder on some file systems and one table in some catalogs.

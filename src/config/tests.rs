@@ -1,3 +1,5 @@
+use serde_json::json;
+
 use super::*;
 use crate::table::{ColumnType, Encoding, OnDuplicateKey, SchemaPolicy, UpdateDetection};
 
@@ -251,5 +253,91 @@ async fn a_text_that_cannot_be_had_is_named() {
         let error = ConfigSource::parse(text).unwrap_err();
         assert_eq!(error.code(), "InvalidConfigSource", "{text}");
         assert!(!format!("{error:?}").contains("hunter2"));
+    }
+}
+
+/// A value that no key of this form can have.
+fn unfit(form: &keys::Form) -> Value {
+    match form {
+        keys::Form::Object(_) | keys::Form::Objects(_) | keys::Form::ColumnTypes | keys::Form::Flag => json!("no"),
+        _ => json!({"no": 1}),
+    }
+}
+
+fn of_kaggle() -> Value {
+    json!({"dataset_name": "o/s", "aws": {"bucket": "lake"}, "tables": [{"name": "t", "pk": "id"}]})
+}
+
+fn of_sql_server() -> Value {
+    let source = json!({"type": "sqlserver", "host": "h", "database": "d", "secret_id": "s"});
+    json!({"source": source, "aws": {"bucket": "lake"}, "tables": [{"name": "dbo.t"}]})
+}
+
+/// The document with `value` at `path`, whose parts are made where they are not there.
+fn with_value(mut document: Value, path: &str, value: Value) -> Value {
+    let mut place = &mut document;
+    for part in path.split('.') {
+        place = match part.strip_suffix("[]") {
+            Some(list) => &mut place[list][0],
+            None => &mut place[part],
+        };
+    }
+    *place = value;
+    document
+}
+
+fn refuse_unfit_values(document: &Value, path: &str, keys: &[keys::Key]) {
+    for key in keys {
+        let here = format!("{path}{}", key.name);
+        let found = faults(&with_value(document.clone(), &here, unfit(&key.form)).to_string());
+        let named = format!("`{}` ", json::join(path.replace("[]", "[0]").trim_end_matches('.'), key.name));
+        let is_named = |fault: &String| fault.starts_with(&named) && !fault.contains("unknown key");
+        assert!(found.iter().any(is_named), "{here}: {found:?}");
+    }
+}
+
+#[test]
+fn every_key_that_is_described_is_read() {
+    let (kaggle, sql_server) = (of_kaggle(), of_sql_server());
+    assert!(read(&kaggle.to_string()).is_ok() && read(&sql_server.to_string()).is_ok());
+    refuse_unfit_values(&kaggle, "", &keys::ROOT);
+    refuse_unfit_values(&kaggle, "aws.", &keys::AWS);
+    refuse_unfit_values(&kaggle, "timer.", &keys::TIMER);
+    refuse_unfit_values(&kaggle, "limits.", &keys::LIMITS);
+    refuse_unfit_values(&kaggle, "source.", &keys::KAGGLE);
+    refuse_unfit_values(&kaggle, "tables[].", &keys::TABLE);
+    refuse_unfit_values(&sql_server, "source.", &keys::SQLSERVER);
+    refuse_unfit_values(&sql_server, "tables[].", &keys::CAPTURED_TABLE);
+}
+
+#[test]
+fn a_schema_may_be_named_for_editors() {
+    assert!(read(&with_root(r#""$schema": "x.json", "dataset_name": "o/s", "aws": {"bucket": "lake"}"#)).is_ok());
+}
+
+#[test]
+fn the_documents_of_the_keys_are_up_to_date() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let file = |path: &str| std::fs::read_to_string(root.join(path)).unwrap();
+    let made: Value = serde_json::from_str(&file("docs/config.schema.json")).unwrap();
+    assert_eq!(made, schema(), "make it anew: cdc-to-s3 config --schema > docs/config.schema.json");
+    let made = file("docs/configuration.md");
+    assert!(made == reference(), "make it anew: cdc-to-s3 config --reference > docs/configuration.md");
+    let parts: [(&str, &[keys::Key]); 5] = [
+        ("", &keys::ROOT),
+        ("aws.", &keys::AWS),
+        ("timer.", &keys::TIMER),
+        ("limits.", &keys::LIMITS),
+        ("tables[].", &keys::TABLE),
+    ];
+    let objects = ["aws", "timer", "limits", "tables"];
+    for (path, keys) in parts {
+        for name in keys::names(keys).into_iter().filter(|name| !path.is_empty() || !objects.contains(name)) {
+            let key = format!("`{path}{name}`");
+            assert!(file("README.md").contains(&key) && file("README.pt-BR.md").contains(&key), "a README lacks {key}");
+        }
+    }
+    for name in keys::names(&keys::SQLSERVER).into_iter().chain(keys::names(&keys::CAPTURED_TABLE)).skip(1) {
+        assert!(file("docs/sqlserver.md").contains(&format!("`{name}`")), "docs/sqlserver.md lacks {name}");
     }
 }

@@ -167,6 +167,13 @@ pub(crate) fn distinct(array: &dyn Array) -> Option<usize> {
     Some(hashes.len())
 }
 
+/// The fingerprint of each cell of a column that `seed` stands for; those of several columns may be summed. Null is 0.
+pub(crate) fn column_hashes(array: &dyn Array, seed: u64) -> Result<Vec<u64>> {
+    let mut hashes = vec![0; array.len()];
+    Cells::new(array, None)?.add_hashes(seed, &mut hashes);
+    Ok(hashes)
+}
+
 fn add_hashes<'a, A: ArrayAccessor>(array: A, cell: impl Fn(A::Item) -> Cell<'a>, seed: u64, sums: &mut [u64]) {
     let nulls = array.nulls().filter(|nulls| nulls.null_count() > 0);
     for (row, sum) in sums.iter_mut().enumerate().take(array.len()) {

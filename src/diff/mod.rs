@@ -10,7 +10,7 @@ mod lookup;
 mod prints;
 mod slots;
 
-pub(crate) use self::cells::distinct;
+pub(crate) use self::cells::{column_hashes, distinct};
 pub use self::classify::{Counts, Diff, Fault, Outcome, Rules, Verdict};
 pub use self::index::{Index, Operation};
 pub use self::lookup::{Lookup, LookupPlan};

@@ -4,6 +4,7 @@
 //! replaying it gives the state that readers of the log have seen. A missing full load is no loss: the whole log gives it
 //! back.
 
+use std::fmt::Display;
 use std::num::NonZero;
 use std::thread;
 
@@ -14,7 +15,7 @@ use super::fetch::fetch;
 use super::fingerprints::Fingerprints;
 use super::footer::{FileKind, Footer};
 use super::layout::{self, Place, RunTime};
-use super::parquet::{ParquetFile, read_footer};
+use super::parquet::{ParquetFile, Written, foreign, read_footer, read_writer};
 use super::store::{ETag, ObjectStore};
 use crate::ahead::{ahead, all_ahead};
 use crate::diff::{Index, LookupPlan, Operation};
@@ -38,6 +39,17 @@ pub struct BaseOutline {
     pub log: Vec<(String, Footer)>,
     /// The run time of the newest object of the whole log, whatever it is.
     pub last: Option<RunTime>,
+    /// What another program wrote into the table's folders.
+    pub inherited: Inherited,
+}
+
+/// What another program left in the folders of a table.
+#[derive(Clone, Debug, Default)]
+pub struct Inherited {
+    /// Its full load: the tag, and the rows.
+    pub full_load: Option<(ETag, u64)>,
+    /// The last of its CDC objects.
+    pub last_cdc_key: Option<String>,
 }
 
 impl BaseOutline {
@@ -48,18 +60,34 @@ impl BaseOutline {
             expect_table(footer, table.as_str(), &layout::full_load(table))?;
         }
         let as_of = full_load.as_ref().map(|(footer, _)| footer.run_at);
-        Self::list(store, &table.into(), full_load, as_of).await
+        Self::list(store, &table.into(), full_load, as_of).await?.begun_after(table)
     }
 
     /// Reads the outline of a log alone, or of its part after a run.
     pub async fn read_log(store: &dyn ObjectStore, place: &Place, after: Option<RunTime>) -> Result<Self> {
-        Self::list(store, place, None, after).await
+        Self::list(store, place, None, after).await?.begun_after(place.table())
+    }
+
+    /// Reads the outline of a table in whose folders another program has been writing so far.
+    pub async fn read_inherited(store: &dyn ObjectStore, table: &TableName) -> Result<Self> {
+        match read_writer(store, &layout::full_load(table)).await? {
+            Some((Written::ByOthers { rows }, etag)) => {
+                let mut outline = Self::list(store, &table.into(), None, None).await?;
+                outline.inherited.full_load = Some((etag, rows));
+                Ok(outline)
+            }
+            Some((Written::ByUs(footer), etag)) => {
+                let as_of = footer.run_at;
+                Self::list(store, &table.into(), Some((*footer, etag)), Some(as_of)).await
+            }
+            None => Self::list(store, &table.into(), None, None).await,
+        }
     }
 
     /// Reads the outline of the whole log, whatever the full load includes of it.
     pub async fn read_all(store: &dyn ObjectStore, table: &TableName) -> Result<Self> {
         let full_load = read_footer(store, &layout::full_load(table)).await?;
-        Self::list(store, &table.into(), full_load, None).await
+        Self::list(store, &table.into(), full_load, None).await?.begun_after(table)
     }
 
     async fn list(
@@ -70,14 +98,38 @@ impl BaseOutline {
     ) -> Result<Self> {
         let after = as_of.map(|as_of| place.cdc(as_of));
         let listed = store.list(place.cdc_prefix(), after.as_deref()).await?;
-        let mut log = Vec::new();
+        let (mut log, mut inherited, mut newest) = (Vec::new(), Inherited::default(), None);
         for key in listed.iter().map(|entry| &entry.key).filter(|key| place.cdc_run_at(key).is_some()) {
-            let (footer, _) = read_footer(store, key).await?.ok_or_else(|| vanished(key))?;
-            expect_table(&footer, place.table(), key)?;
-            log.push((key.clone(), footer));
+            match read_writer(store, key).await?.ok_or_else(|| vanished(key))? {
+                (Written::ByOthers { .. }, _) => inherited.last_cdc_key = Some(key.clone()),
+                (Written::ByUs(footer), _) => {
+                    expect_table(&footer, place.table(), key)?;
+                    log.push((key.clone(), *footer));
+                }
+            }
+            newest = place.cdc_run_at(key);
         }
-        let newest = log.last().and_then(|(key, _)| place.cdc_run_at(key));
-        Ok(Self { full_load, log, last: newest.max(as_of) })
+        Ok(Self { full_load, log, last: newest.max(as_of), inherited })
+    }
+
+    /// Accepts objects of another program only where the log says that it begins after them.
+    fn begun_after(self, table: impl Display) -> Result<Self> {
+        let Some(last) = &self.inherited.last_cdc_key else { return Ok(self) };
+        if self.beginning().is_some_and(|begins| last <= begins) {
+            return Ok(self);
+        }
+        tracing::warn!(%table, key = last, "another program writes into the table's folder");
+        Err(foreign(last, "format_version"))
+    }
+
+    /// The last object of another program that the log begins after, where it says so. A tombstone may come before it.
+    fn beginning(&self) -> Option<&String> {
+        self.log.iter().find_map(|(_, footer)| footer.log_begins_after.as_ref())
+    }
+
+    /// Whether the log says which objects of another program are not part of it.
+    pub fn says_where_it_begins(&self) -> bool {
+        self.beginning().is_some()
     }
 
     /// The CDC objects that hold changes.
@@ -89,7 +141,7 @@ impl BaseOutline {
     #[must_use]
     pub fn up_to(&self, run_at: RunTime) -> Self {
         let log = self.log.iter().filter(|(_, footer)| footer.run_at <= run_at).cloned().collect();
-        Self { full_load: None, log, last: self.last }
+        Self { full_load: None, log, last: self.last, inherited: Inherited::default() }
     }
 
     /// The footer of the newest state, that of the last change or else of the full load.
@@ -112,9 +164,14 @@ impl BaseOutline {
         self.changes().next().is_some()
     }
 
-    /// The tag of the full load, which the next checkpoint replaces.
+    /// The tag of the full load.
     pub fn etag(&self) -> Option<&ETag> {
         self.full_load.as_ref().map(|(_, etag)| etag)
+    }
+
+    /// The tag of what the next checkpoint replaces, whoever wrote it.
+    pub fn replaced(&self) -> Option<&ETag> {
+        self.etag().or(self.inherited.full_load.as_ref().map(|(etag, _)| etag))
     }
 }
 

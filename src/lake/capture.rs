@@ -8,10 +8,15 @@ use chrono::{DateTime, NaiveDateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::footer::Footer;
-use super::layout::RunTime;
-use super::state::Head;
+use super::layout::{Place, RunTime, STATES, is_state};
+use super::state::{Head, State};
+use super::store::{ObjectStore, read_all};
+use crate::error::{Error, Result};
 use crate::position::{Lsn, Position};
-use crate::table::TableSchema;
+use crate::table::{TableName, TableSchema};
+
+/// The greatest size of a state, in bytes.
+const STATE_LIMIT: u64 = 4 * 1024 * 1024;
 
 /// The database that changes come from. An LSN means nothing in another one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -160,4 +165,51 @@ pub fn head(run_at: RunTime, position: Lsn, rows: u64, captured: CapturedHead) -
         schema: TableSchema::default(),
         captured: Some(captured),
     }
+}
+
+/// A table of captured changes in a lake.
+pub(crate) struct CapturedTable {
+    pub(crate) place: Place,
+    pub(crate) head: Head,
+    pub(crate) captured: CapturedHead,
+}
+
+/// The tables of captured changes whose states are in the lake, or those of `wanted`.
+///
+/// # Errors
+/// `UnknownTable` (kind `Config`) where there is no state of one that is wanted.
+pub(crate) async fn tables(
+    store: &dyn ObjectStore,
+    schema_in_path: bool,
+    wanted: Option<&[String]>,
+) -> Result<Vec<CapturedTable>> {
+    let mut tables = Vec::new();
+    for entry in store.list(STATES, None).await?.into_iter().filter(|entry| is_state(&entry.key)) {
+        let Some((bytes, _)) = read_all(store, &entry.key, STATE_LIMIT).await? else { continue };
+        let Some(head) = State::parse(&bytes, &entry.key)?.head else { continue };
+        let Some(captured) = head.captured.clone() else { continue };
+        let place = place(&captured, schema_in_path)?;
+        if wanted.is_none_or(|wanted| wanted.iter().any(|name| name == place.table())) {
+            tables.push(CapturedTable { place, head, captured });
+        }
+    }
+    refuse_unknown(wanted.unwrap_or_default(), &tables)?;
+    Ok(tables)
+}
+
+fn refuse_unknown(wanted: &[String], found: &[CapturedTable]) -> Result<()> {
+    let unknown = wanted.iter().find(|name| !found.iter().any(|table| table.place.table() == **name));
+    unknown.map_or(Ok(()), |name| {
+        Err(Error::config("UnknownTable", format!("there is no state of a table `{name}` in the lake"))
+            .hint("write it as schema.table; a table that was never run has no state"))
+    })
+}
+
+fn place(captured: &CapturedHead, schema_in_path: bool) -> Result<Place> {
+    let parse = |name: &str| {
+        TableName::parse(name)
+            .map_err(|is_wrong| Error::internal("StateGarbled", format!("a state names `{name}`, which {is_wrong}")))
+    };
+    let (database, table) = (parse(&captured.origin.database)?, parse(&captured.instance.table)?);
+    Ok(Place::captured(&database, &captured.instance.schema, &table, schema_in_path))
 }

@@ -202,6 +202,7 @@ impl<'a> TableLog<'a> {
             row_set_hash: head.map(|head| head.row_set_hash.clone()).unwrap_or_default(),
             schema,
             captured: None,
+            log_begins_after: None,
         }
     }
 

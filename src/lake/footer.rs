@@ -59,6 +59,9 @@ pub struct Footer {
     pub schema: TableSchema,
     /// Where a database captured the changes, or the rows of a first load; `None` where snapshots are compared.
     pub captured: Option<Captured>,
+    /// In the first CDC object of a log that was begun in the folder of another program's: the key of the last object
+    /// there that is not of this log.
+    pub log_begins_after: Option<String>,
 }
 
 impl Footer {
@@ -77,6 +80,11 @@ impl Footer {
             Some((captured.instance.source_object_id, load.number, load.from.clone()))
         };
         (self.kind, &self.table, &self.position, part(self)) == (other.kind, &other.table, &other.position, part(other))
+    }
+
+    /// Whether metadata are those of a file of this program, readable or not.
+    pub fn is_in(metadata: Option<&Vec<KeyValue>>) -> bool {
+        metadata.is_some_and(|entries| entries.iter().any(|entry| entry.key.starts_with(PREFIX)))
     }
 
     /// As key-value metadata.
@@ -100,6 +108,7 @@ impl Footer {
             text("schema", json(&self.schema)),
         ];
         entries.extend(self.captured.as_ref().map(|captured| text("captured", json(captured))));
+        entries.extend(self.log_begins_after.iter().map(|key| text("log_begins_after", key.clone())));
         entries
     }
 
@@ -126,6 +135,7 @@ impl Footer {
             row_set_hash: entries.text("row_set_hash")?.to_owned(),
             schema: entries.json("schema")?,
             captured: if entries.text("captured").is_ok() { Some(entries.json("captured")?) } else { None },
+            log_begins_after: entries.text("log_begins_after").ok().map(str::to_owned),
         })
     }
 }
@@ -182,6 +192,7 @@ pub(crate) mod tests {
             row_set_hash: "00".repeat(16),
             schema: TableSchema::default(),
             captured: None,
+            log_begins_after: None,
         }
     }
 

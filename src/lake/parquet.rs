@@ -8,8 +8,8 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, RecordBatch};
 use arrow::datatypes::SchemaRef;
 use bytes::Bytes;
-use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::RowSelection;
+use parquet::arrow::{ArrowWriter, parquet_to_arrow_schema};
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{KeyValue, ParquetMetaData, ParquetMetaDataReader};
@@ -31,6 +31,10 @@ const FOOTER_GUESS: u64 = 64 * 1024;
 
 /// Bytes that are written to the work folder at once.
 const WRITE_BYTES: usize = 256 * 1024;
+
+/// Bytes of a data page before compression: small enough for the allocator to hand out the same memory again, where Parquet's
+/// usual megabyte is mapped and unmapped for each page. Files stay as small.
+const PAGE_BYTES: usize = 128 * 1024;
 
 /// The level of Zstandard: higher ones save little and cost much.
 const COMPRESSION_LEVEL: i32 = 1;
@@ -154,6 +158,7 @@ impl Encoding {
         let builder = WriterProperties::builder()
             .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
             .set_write_batch_size(BATCH_ROWS)
+            .set_data_page_size_limit(PAGE_BYTES)
             .set_created_by(concat!("cdc-to-s3 version ", env!("CARGO_PKG_VERSION")).to_owned());
         Ok(match self {
             Self::Table => tabular(builder, sample)?,
@@ -261,6 +266,47 @@ pub async fn read_footer(store: &dyn ObjectStore, key: &str) -> Result<Option<(F
     Ok(Some((footer_of(&metadata, key)?, etag)))
 }
 
+/// Who wrote an object.
+#[derive(Clone, Debug)]
+pub enum Written {
+    /// This program, which describes itself.
+    ByUs(Box<Footer>),
+    /// Another one: the object says nothing of itself but how many rows it has.
+    ByOthers {
+        /// Its rows.
+        rows: u64,
+    },
+}
+
+/// Reads who wrote the Parquet object `key`; `None` when there is no such object.
+pub async fn read_writer(store: &dyn ObjectStore, key: &str) -> Result<Option<(Written, ETag)>> {
+    let Some((metadata, etag)) = read_metadata(store, key).await? else { return Ok(None) };
+    let file = metadata.file_metadata();
+    if !Footer::is_in(file.key_value_metadata()) {
+        let rows = u64::try_from(file.num_rows()).unwrap_or_default();
+        return Ok(Some((Written::ByOthers { rows }, etag)));
+    }
+    Ok(Some((Written::ByUs(Box::new(footer_of(&metadata, key)?)), etag)))
+}
+
+/// What an object says of itself.
+#[derive(Clone, Debug)]
+pub struct Description {
+    /// Its columns.
+    pub columns: SchemaRef,
+    /// Its footer.
+    pub footer: Footer,
+}
+
+/// Reads what the object `key` says of itself, its columns included; `None` when there is no such object.
+pub async fn read_description(store: &dyn ObjectStore, key: &str) -> Result<Option<Description>> {
+    let Some((metadata, _)) = read_metadata(store, key).await? else { return Ok(None) };
+    let file = metadata.file_metadata();
+    let columns =
+        parquet_to_arrow_schema(file.schema_descr(), file.key_value_metadata()).map_err(|error| damaged(key, error))?;
+    Ok(Some(Description { columns: Arc::new(columns), footer: footer_of(&metadata, key)? }))
+}
+
 /// Reads only the metadata of the Parquet object `key`; `None` when there is no such object.
 pub(super) async fn read_metadata(store: &dyn ObjectStore, key: &str) -> Result<Option<(ParquetMetaData, ETag)>> {
     let mut wanted = FOOTER_GUESS;
@@ -283,13 +329,16 @@ pub(super) async fn read_metadata(store: &dyn ObjectStore, key: &str) -> Result<
 }
 
 fn footer_of(metadata: &ParquetMetaData, key: &str) -> Result<Footer> {
-    Footer::from_metadata(metadata.file_metadata().key_value_metadata()).map_err(|entry| {
-        Error::internal(
-            "ForeignObject",
-            format!("`{key}` was not written by this program: its footer lacks a usable {entry}"),
-        )
-        .hint("move the object out of the lake's folders, or give the table another name or the lake another prefix")
-    })
+    Footer::from_metadata(metadata.file_metadata().key_value_metadata()).map_err(|entry| foreign(key, entry))
+}
+
+/// The error for an object of another program that is in the way.
+pub(super) fn foreign(key: &str, entry: &str) -> Error {
+    Error::internal(
+        "ForeignObject",
+        format!("`{key}` was not written by this program: its footer lacks a usable {entry}"),
+    )
+    .hint("take over what the original program wrote with `cdc-to-s3 import`; or move the object out of the lake's folders, or give the table another name or the lake another prefix")
 }
 
 fn damaged(key: &str, error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {

@@ -44,6 +44,8 @@ pub(super) struct Stamp {
     pub(super) owner: String,
     pub(super) position: Option<Position>,
     pub(super) previous_run_at: Option<RunTime>,
+    /// The last CDC object of another program, if the log begins with this run.
+    pub(super) log_begins_after: Option<String>,
 }
 
 /// What one pass over the new snapshot has shown; only the deleted rows are still to be written.
@@ -183,6 +185,7 @@ fn footer(job: &Job, pass: &Pass, kind: FileKind) -> Footer {
         row_set_hash: new_set.to_hex(),
         schema: pass.schema.clone(),
         captured: None,
+        log_begins_after: job.stamp.log_begins_after.clone().filter(|_| kind == FileKind::Cdc),
     }
 }
 

@@ -68,7 +68,7 @@ impl Publication<'_> {
             }
             steps.wrote("changes published", &log.cdc_key(footer.run_at), payload.len());
         }
-        let (ours, etag) = match log.checkpoint(payload, footer, self.outline.etag()).await? {
+        let (ours, etag) = match log.checkpoint(payload, footer, self.outline.replaced()).await? {
             Step::Done(written) => {
                 steps.wrote("full load written", &log.full_load_key(), payload.len());
                 (Some(written.clone()), Some(written))

@@ -1,11 +1,11 @@
 //! Which schema a snapshot is read in: the stored one where it fits, else the narrowest wider one.
 
 use crate::error::{Error, Result};
-use crate::table::{PassError, SchemaPolicy, TableFile, TableSchema, TableSpec};
+use crate::table::{SchemaPolicy, TableFile, TableSchema, TableSpec};
 
 /// The schema for the first try. The file is looked at as a whole only where the stored schema cannot do.
 pub(super) fn settle(file: &TableFile, spec: &TableSpec, stored: Option<&TableSchema>) -> Result<TableSchema> {
-    let names = reading(file, || file.header(spec))?;
+    let names = file.reading(|file| file.header(spec))?;
     let declared = |stored: &TableSchema| {
         spec.columns.iter().all(|(name, declared)| stored.column_type(name).is_none_or(|known| known == *declared))
     };
@@ -20,22 +20,8 @@ pub(super) fn settle(file: &TableFile, spec: &TableSpec, stored: Option<&TableSc
 
 /// The narrowest schema that holds the file and everything before it.
 pub(super) fn relearn(file: &TableFile, spec: &TableSpec, stored: Option<&TableSchema>) -> Result<TableSchema> {
-    let schema = reading(file, || file.infer(spec, stored))?;
+    let schema = file.reading(|file| file.infer(spec, stored))?;
     allowed(spec, stored, schema)
-}
-
-/// Runs a read of the file, once more if its encoding has to be learnt first.
-fn reading<T>(file: &TableFile, mut read: impl FnMut() -> Result<T, PassError>) -> Result<T> {
-    let unexpected = || Error::internal("UnstableFile", format!("`{}` reads differently each time", file.name()));
-    match read() {
-        Ok(value) => Ok(value),
-        Err(PassError::Fatal(error)) => Err(error),
-        Err(PassError::Misfit) => Err(unexpected()),
-        Err(PassError::NotUtf8) => {
-            file.detect_encoding()?;
-            read().map_err(|error| if let PassError::Fatal(error) = error { error } else { unexpected() })
-        }
-    }
 }
 
 /// Holds the change of schema against the table's policy, and against the rule that types only widen.

@@ -87,7 +87,7 @@ async fn enter(run: &Run<'_>, spec: &TableSpec, state: &StateVersion) -> Result<
         Entry::Resume(claim) => Some(claim),
         Entry::Free => None,
     };
-    let outline = run.within_deadline(BaseOutline::read(run.store, &spec.name)).await?;
+    let outline = run.within_deadline(outline(run, spec)).await?;
     if claim.as_ref().is_some_and(|claim| !log.still_ours(claim, &outline)) {
         return Ok(busy(spec, "another run has overtaken this one").into());
     }
@@ -96,6 +96,7 @@ async fn enter(run: &Run<'_>, spec: &TableSpec, state: &StateVersion) -> Result<
         owner: run.request.identity.clone(),
         position: claim.as_ref().map_or(Some(run.position.clone()), |claim| claim.position.clone()),
         previous_run_at: outline.newest().map(|footer| footer.run_at),
+        log_begins_after: outline.inherited.last_cdc_key.clone().filter(|_| !outline.says_where_it_begins()),
     };
     // What is not stored is taken back, whatever becomes of the rest.
     let (stages, underway) = Stages::open(run.store, !run.request.dry_run);
@@ -152,6 +153,11 @@ async fn keep(
 async fn finish(run: &Run<'_>, spec: &TableSpec, publication: &Publication<'_>) -> Result<(Ended, Option<ETag>)> {
     let Publication { found, stamp, outline, .. } = *publication;
     let mut report = summary(spec, found);
+    if let Some((_, rows)) = outline.inherited.full_load.as_ref().filter(|(_, rows)| *rows != found.counts.rows) {
+        report.warnings.push(format!(
+            "the full load that is replaced has {rows} rows: make sure that the files are those of the version published last"
+        ));
+    }
     report.warnings.extend(outline.changes().map(|(key, footer)| completed(key, footer)));
     if run.request.dry_run {
         return Ok((report.into(), None));
@@ -168,6 +174,13 @@ async fn finish(run: &Run<'_>, spec: &TableSpec, publication: &Publication<'_>) 
     report.full_load_key = publication.writes().then(|| layout::full_load(&spec.name));
     report.bytes_written = if publication.writes() { publication.bytes() } else { 0 };
     Ok((report.into(), full_load))
+}
+
+async fn outline(run: &Run<'_>, spec: &TableSpec) -> Result<BaseOutline> {
+    match run.request.inherits {
+        true => BaseOutline::read_inherited(run.store, &spec.name).await,
+        false => BaseOutline::read(run.store, &spec.name).await,
+    }
 }
 
 /// The schema of the base. Where only the source's order of columns moved on since, no file tells, but the head does.

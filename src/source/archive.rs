@@ -99,6 +99,20 @@ impl Archive {
         Ok(TableFile::Csv(CsvFile::new(name, Box::new(open))))
     }
 
+    /// The names that the tables of these files would have, each with the file's own, sorted. Hidden files and what the
+    /// packers of macOS add are left out.
+    pub fn stems(&self) -> Vec<(String, String)> {
+        let hidden = |name: &str| name.split(['/', '\\']).any(|part| part.starts_with('.') || part == "__MACOSX");
+        let stem = |member: &Member| {
+            let base = base_name(&member.name);
+            let length = FORMATS.iter().find(|(ending, _)| base.to_lowercase().ends_with(ending))?.0.len();
+            Some((base.get(..base.len() - length)?.to_owned(), member.name.clone()))
+        };
+        let mut stems: Vec<_> = self.members.iter().filter(|member| !hidden(&member.name)).filter_map(stem).collect();
+        stems.sort();
+        stems
+    }
+
     /// A digest of names and contents: equal for equal snapshots, wherever they are.
     pub fn digest(&self) -> Result<Position> {
         let mut members: Vec<&Member> = self.members.iter().collect();

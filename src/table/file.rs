@@ -87,6 +87,19 @@ impl CsvFile {
         Ok(())
     }
 
+    /// The encoding that [`Self::detect_encoding`] has found.
+    pub fn detected(&self) -> Option<Encoding> {
+        self.detected.get().copied()
+    }
+
+    /// The first 256 KiB of the file as text, and the encoding that it is in.
+    pub fn beginning(&self) -> Result<(String, Encoding), PassError> {
+        let mut blocks = TextBlocks::new((self.open)()?, self.detected.get().copied());
+        let mut text = String::new();
+        blocks.append_to(&mut text).map_err(|error| self.fault(RecordError::Text { error, line: 1 }, 0))?;
+        Ok((text, blocks.encoding()))
+    }
+
     /// The column names of the file.
     pub fn header(&self, spec: &TableSpec) -> Result<Vec<String>, PassError> {
         Ok(self.start(spec)?.1)

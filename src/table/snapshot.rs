@@ -3,8 +3,8 @@
 use super::file::{CsvFile, PassError, Rows};
 use super::parquet_file::ParquetTable;
 use super::schema::TableSchema;
-use super::spec::TableSpec;
-use crate::error::Result;
+use super::spec::{Encoding, TableSpec};
+use crate::error::{Error, Result};
 
 /// The file of one table.
 pub enum TableFile {
@@ -55,6 +55,36 @@ impl TableFile {
     /// Whether reading it without looking at all of it first may find that the stored types do not fit.
     pub fn knows_its_types(&self) -> bool {
         matches!(self, Self::Parquet(_))
+    }
+
+    /// Does a read of the file, once more if its encoding has to be learnt first.
+    pub fn reading<T>(&self, mut read: impl FnMut(&Self) -> Result<T, PassError>) -> Result<T> {
+        let unexpected = || Error::internal("UnstableFile", format!("`{}` reads differently each time", self.name()));
+        match read(self) {
+            Ok(value) => Ok(value),
+            Err(PassError::Fatal(error)) => Err(error),
+            Err(PassError::Misfit) => Err(unexpected()),
+            Err(PassError::NotUtf8) => {
+                self.detect_encoding()?;
+                read(self).map_err(|error| if let PassError::Fatal(error) = error { error } else { unexpected() })
+            }
+        }
+    }
+
+    /// The beginning of the file as text, and the encoding that it is in; `None` for a file that is not text.
+    pub fn beginning(&self) -> Result<Option<(String, Encoding)>> {
+        match self {
+            Self::Csv(file) => self.reading(|_| file.beginning()).map(Some),
+            Self::Parquet(_) => Ok(None),
+        }
+    }
+
+    /// The encoding that looking at all of the file has shown, where that was needed.
+    pub fn detected(&self) -> Option<Encoding> {
+        match self {
+            Self::Csv(file) => file.detected(),
+            Self::Parquet(_) => None,
+        }
     }
 
     /// Learns the file's encoding, after [`PassError::NotUtf8`].

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use serde::{Serialize, Serializer};
+
 use super::types::ColumnType;
 
 /// A table's name: a file name stem and a path segment of the lake.
@@ -79,6 +81,23 @@ pub enum Encoding {
     Utf16,
     /// Windows-1252, which contains ISO-8859-1 (Latin-1).
     Latin1,
+}
+
+impl Encoding {
+    /// Its name in the configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Utf8 => "utf-8",
+            Self::Utf16 => "utf-16",
+            Self::Latin1 => "latin-1",
+        }
+    }
+}
+
+impl Serialize for Encoding {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
 }
 
 /// One table of the configuration.

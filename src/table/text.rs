@@ -85,6 +85,15 @@ impl TextBlocks {
         Ok(true)
     }
 
+    /// The encoding in force, once the first piece of text was read.
+    pub(crate) fn encoding(&self) -> Encoding {
+        match &self.decoding {
+            Some(Decoding::Other(decoder)) if decoder.encoding() == WINDOWS_1252 => Encoding::Latin1,
+            Some(Decoding::Other(_)) => Encoding::Utf16,
+            Some(Decoding::Utf8 { .. }) | None => Encoding::Utf8,
+        }
+    }
+
     /// Reads until the block is full or the source ends.
     fn fill(&mut self) -> io::Result<()> {
         while self.held < self.raw.len() {

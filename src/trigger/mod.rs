@@ -39,6 +39,8 @@ pub struct Request {
     pub lake: Option<LakeUrl>,
     /// When the run must have ended.
     pub deadline: Deadline,
+    /// Whether what another program wrote into the tables' folders is taken over, and their logs begin with this run.
+    pub inherits: bool,
 }
 
 /// Which tables may lose more rows than their `max_deleted_fraction`.
@@ -77,6 +79,7 @@ impl Request {
             config: None,
             lake: None,
             deadline,
+            inherits: false,
         }
     }
 

@@ -9,20 +9,17 @@ use arrow::datatypes::Int32Type;
 use super::{TableVerification, Verification};
 use crate::error::{Error, Result};
 use crate::lake::base::BaseOutline;
-use crate::lake::capture::{Captured, CapturedHead};
+use crate::lake::capture::{self, Captured, CapturedHead, CapturedTable};
 use crate::lake::fetch::fetch;
 use crate::lake::footer::{FileKind, Footer};
-use crate::lake::layout::{Place, STATES, is_state};
+use crate::lake::layout::Place;
 use crate::lake::parquet::{ParquetFile, read_footer};
-use crate::lake::state::{Head, State};
-use crate::lake::store::{ObjectStore, read_all};
+use crate::lake::state::Head;
+use crate::lake::store::ObjectStore;
 use crate::position::{Lsn, Position};
 use crate::source::sqlserver::columns::{AFTER, BEFORE, ChangeCounts, DELETE, INSERT, SEQ_LEN};
-use crate::table::{OP_COLUMN, TableName};
+use crate::table::OP_COLUMN;
 use crate::workspace::Workspace;
-
-/// The greatest size of a state, in bytes.
-const STATE_LIMIT: u64 = 4 * 1024 * 1024;
 
 /// Verifies the tables whose states are in the lake, or those of `wanted`.
 pub async fn verify_captured(
@@ -33,41 +30,16 @@ pub async fn verify_captured(
 ) -> Result<Verification> {
     let workspace = Workspace::create(temporary)?;
     let mut tables = Vec::new();
-    for entry in store.list(STATES, None).await?.into_iter().filter(|entry| is_state(&entry.key)) {
-        let Some((bytes, _)) = read_all(store, &entry.key, STATE_LIMIT).await? else { continue };
-        let Some(head) = State::parse(&bytes, &entry.key)?.head else { continue };
-        let Some(captured) = head.captured.clone() else { continue };
-        let place = place(&captured, schema_in_path)?;
-        let name = place.table().to_owned();
-        if wanted.is_some_and(|wanted| !wanted.contains(&name)) {
-            continue;
-        }
-        let mut found = TableVerification { name, ..TableVerification::default() };
+    for table in capture::tables(store, schema_in_path, wanted).await? {
+        let CapturedTable { place, head, captured } = table;
+        let mut found = TableVerification { name: place.table().to_owned(), ..TableVerification::default() };
         if let Err(error) = examine(store, &workspace, &place, &head, &captured, &mut found).await {
             found.error = Some(error);
         }
         found.ok = found.problems.is_empty() && found.error.is_none();
         tables.push(found);
     }
-    refuse_unknown(wanted.unwrap_or_default(), &tables)?;
     Ok(Verification { ok: tables.iter().all(|table| table.ok), tables })
-}
-
-fn refuse_unknown(wanted: &[String], found: &[TableVerification]) -> Result<()> {
-    let unknown = wanted.iter().find(|name| !found.iter().any(|table| table.name == **name));
-    unknown.map_or(Ok(()), |name| {
-        Err(Error::config("UnknownTable", format!("there is no state of a table `{name}` in the lake"))
-            .hint("write it as schema.table; a table that was never run has no state"))
-    })
-}
-
-fn place(captured: &CapturedHead, schema_in_path: bool) -> Result<Place> {
-    let parse = |name: &str| {
-        TableName::parse(name)
-            .map_err(|is_wrong| Error::internal("StateGarbled", format!("a state names `{name}`, which {is_wrong}")))
-    };
-    let (database, table) = (parse(&captured.origin.database)?, parse(&captured.instance.table)?);
-    Ok(Place::captured(&database, &captured.instance.schema, &table, schema_in_path))
 }
 
 async fn examine(

@@ -1,8 +1,11 @@
 //! The real binary on the command line, in a folder of its own with an environment of its own.
 
+mod ddl;
 mod doctor;
 mod exits;
 mod facts;
+mod import;
+mod init;
 mod options;
 mod sqlserver;
 mod timer;

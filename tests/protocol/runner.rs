@@ -203,5 +203,6 @@ fn footer(kind: FileKind, event: Event, run_at: RunTime, (from, to): (u64, u64))
         row_set_hash: to.to_string(),
         schema: TableSchema::default(),
         captured: None,
+        log_begins_after: None,
     }
 }

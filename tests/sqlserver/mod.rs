@@ -6,6 +6,7 @@ mod histories;
 mod instances;
 mod load;
 mod output;
+mod readers;
 mod rules;
 mod start;
 mod verify;

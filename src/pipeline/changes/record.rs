@@ -142,6 +142,7 @@ impl Table<'_> {
             row_set_hash: String::new(),
             schema: TableSchema::default(),
             captured: Some(captured),
+            log_begins_after: None,
         }
     }
 

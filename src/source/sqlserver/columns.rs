@@ -11,7 +11,7 @@ use arrow::array::{
     StringArray, StringBuilder, UInt8Array, new_null_array,
 };
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef, TimeUnit};
 use chrono::{DateTime, Utc};
 
 use super::faults;
@@ -109,31 +109,44 @@ impl ChangeCounts {
 /// # Errors
 /// `ReservedColumn` (kind `Config`) where a captured column has the name of one that describes changes.
 pub(crate) fn change_schema(instance: &CaptureInstance, metadata: MetadataColumns) -> Result<SchemaRef> {
-    let captured = instance.arrow();
-    let captured = captured.fields().iter().cloned();
+    if metadata == MetadataColumns::Readable {
+        refuse_reserved(instance)?;
+    }
+    let (captured, Marks { before, after }) = (instance.arrow(), marks(metadata));
+    let fields = before.into_iter().chain(captured.fields().iter().cloned()).chain(after);
+    Ok(Arc::new(Schema::new(fields.collect::<Vec<_>>())))
+}
+
+/// The columns that describe a change, before the captured ones and after them.
+pub(crate) struct Marks {
+    pub(crate) before: Vec<FieldRef>,
+    pub(crate) after: Vec<FieldRef>,
+}
+
+/// The columns that describe a change.
+pub(crate) fn marks(metadata: MetadataColumns) -> Marks {
     let field = |name: &str, data_type, nullable| Arc::new(Field::new(name, data_type, nullable));
-    let fields: Vec<_> = match metadata {
+    match metadata {
         MetadataColumns::Readable => {
-            refuse_reserved(instance)?;
             let names = DataType::List(Arc::new(Field::new_list_field(DataType::Utf8, true)));
             let time = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
             let types =
                 [DataType::Utf8, DataType::Utf8, DataType::Utf8, time, DataType::Int32, names, DataType::Boolean];
             let described = READABLE.into_iter().zip(types);
-            captured.chain(described.map(|(name, data_type)| field(name, data_type, name == "_commit_time"))).collect()
+            let after = described.map(|(name, data_type)| field(name, data_type, name == "_commit_time")).collect();
+            Marks { before: Vec::new(), after }
         }
-        MetadataColumns::Native => {
-            let before = [
+        MetadataColumns::Native => Marks {
+            before: vec![
                 field("__$start_lsn", DataType::Binary, false),
                 field("__$end_lsn", DataType::Binary, true),
                 field("__$seqval", DataType::Binary, false),
                 field("__$operation", DataType::Int32, false),
                 field("__$update_mask", DataType::Binary, true),
-            ];
-            before.into_iter().chain(captured).chain([field("__$command_id", DataType::Int32, true)]).collect()
-        }
-    };
-    Ok(Arc::new(Schema::new(fields)))
+            ],
+            after: vec![field("__$command_id", DataType::Int32, true)],
+        },
+    }
 }
 
 fn refuse_reserved(instance: &CaptureInstance) -> Result<()> {

@@ -1,0 +1,182 @@
+//! The configuration that follows from a survey, and the reasons for what it says.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::{DateCandidate, KeyCandidate, Survey, TableSurvey};
+use crate::error::{Error, Result};
+use crate::table::ColumnType;
+
+/// What a configuration needs beside the tables.
+#[derive(Clone, Debug)]
+pub struct Origin {
+    /// The dataset's name.
+    pub dataset: String,
+    /// The lake's bucket, if it is known.
+    pub bucket: Option<String>,
+    /// What the lake's keys start with.
+    pub prefix: Option<String>,
+    /// The bucket's region.
+    pub region: Option<String>,
+}
+
+/// A configuration, and why it says what it says.
+#[derive(Clone, Debug)]
+pub struct Draft {
+    /// The text of the document.
+    pub text: String,
+    /// One line for each choice.
+    pub choices: Vec<String>,
+    /// One line for each table that has no key and is not in the document.
+    pub without_key: Vec<String>,
+}
+
+/// The keys of the document, in the order in which a person writes them.
+#[derive(Serialize)]
+struct Document<'a> {
+    dataset_name: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    aws: Option<Aws<'a>>,
+    tables: Vec<Table<'a>>,
+}
+
+#[derive(Serialize)]
+struct Aws<'a> {
+    bucket: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    prefix: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    region: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct Table<'a> {
+    name: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sep: Option<String>,
+    pk: Key<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    date_field: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    update_detection: Option<&'static str>,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    null_values: &'a [String],
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    columns: &'a BTreeMap<String, ColumnType>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Key<'a> {
+    Column(&'a str),
+    Columns(&'a [String]),
+}
+
+impl Draft {
+    /// The configuration for what was found.
+    ///
+    /// # Errors
+    /// `NoKeys` (kind `Data`) where no table has a key.
+    pub fn new(survey: &Survey, origin: &Origin) -> Result<Self> {
+        let keyed: Vec<(&TableSurvey, &KeyCandidate)> =
+            survey.tables.iter().filter_map(|table| Some((table, table.key()?))).collect();
+        let without_key = survey.tables.iter().filter(|table| table.key().is_none()).map(no_key).collect();
+        if keyed.is_empty() {
+            return Err(no_keys(survey));
+        }
+        let document = Document {
+            dataset_name: &origin.dataset,
+            aws: origin.bucket.as_deref().map(|bucket| Aws {
+                bucket,
+                prefix: origin.prefix.as_deref(),
+                region: origin.region.as_deref(),
+            }),
+            tables: keyed.iter().map(|(table, key)| entry(table, key)).collect(),
+        };
+        let mut text = serde_json::to_string_pretty(&document)
+            .map_err(|error| Error::internal("ConfigUnwritable", "cannot write the configuration").caused_by(error))?;
+        text.push('\n');
+        Ok(Self { text, choices: keyed.iter().flat_map(|(table, key)| choices(table, key)).collect(), without_key })
+    }
+}
+
+impl TableSurvey {
+    /// The key that holds for all rows and is the likeliest.
+    pub fn key(&self) -> Option<&KeyCandidate> {
+        self.keys.first().filter(|key| key.repeats == 0)
+    }
+
+    /// The column whose name says that it is the time of the last change, if it mostly has a value.
+    pub fn date_field(&self) -> Option<&DateCandidate> {
+        let in_key = |column: &String| self.key().is_some_and(|key| key.columns.contains(column));
+        self.dates.iter().find(|date| date.names_a_change && date.nulls * 2 <= self.rows && !in_key(&date.column))
+    }
+}
+
+fn entry<'a>(table: &'a TableSurvey, key: &'a KeyCandidate) -> Table<'a> {
+    let date_field = table.date_field().map(|date| date.column.as_str());
+    Table {
+        name: table.name.as_str(),
+        sep: table.delimiter.filter(|&delimiter| delimiter != ',').map(String::from),
+        pk: match key.columns.as_slice() {
+            [one] => Key::Column(one),
+            several => Key::Columns(several),
+        },
+        date_field,
+        update_detection: date_field.map(|_| "either"),
+        null_values: &table.null_values,
+        columns: &table.declared,
+    }
+}
+
+/// One line for each thing that the document says, or does not say, of a table.
+fn choices(table: &TableSurvey, key: &KeyCandidate) -> Vec<String> {
+    let name = &table.name;
+    let noun = if key.columns.len() == 1 { "is" } else { "are together" };
+    let mut lines = vec![format!("{name}: pk {noun} unique and never null: {}", quoted(&key.columns))];
+    lines.push(match table.date_field() {
+        Some(DateCandidate { column, .. }) => format!(
+            "{name}: date_field `{column}`, by its name; update_detection either, so that a change without a new date is published, too"
+        ),
+        None => format!("{name}: no date_field: no column of dates is named like the time of a change; a row that differs is an update"),
+    });
+    if !table.null_values.is_empty() {
+        lines.push(format!("{name}: null_values {}: without them columns would be text", quoted(&table.null_values)));
+    }
+    for (column, column_type) in &table.declared {
+        let why = match column_type {
+            ColumnType::Double => "numbers with a decimal comma",
+            _ => "times with an offset, kept in UTC",
+        };
+        lines.push(format!("{name}: columns `{column}` {column_type}: {why}; otherwise it would be text"));
+    }
+    if let Some(encoding) = table.encoding.filter(|&encoding| encoding != crate::table::Encoding::Utf8) {
+        lines.push(format!("{name}: encoding is not fixed: it is {}, and found out in each run", encoding.name()));
+    }
+    lines
+}
+
+fn no_key(table: &TableSurvey) -> String {
+    let nearest = table.keys.first();
+    let nearest = nearest
+        .map(|key| format!("; {} comes nearest ({} rows repeat it)", quoted(&key.columns), key.repeats))
+        .unwrap_or_default();
+    format!(
+        "{}: no column and no pair of columns is unique and never null{nearest}: add the table by hand, with its `pk`",
+        table.name
+    )
+}
+
+fn no_keys(survey: &Survey) -> Error {
+    if survey.tables.is_empty() {
+        return Error::data("NoTables", "no file of the dataset can be a table")
+            .hint("the reason is given for each file");
+    }
+    Error::data("NoKeys", "no table has a column, or a pair of columns, that is unique and never null")
+        .hint("write the configuration by hand; `on_duplicate_key` says what becomes of repeated keys")
+}
+
+fn quoted(names: &[String]) -> String {
+    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,198 @@
+//! What a dataset looks like: its tables, their delimiters and types, which columns could be a key, and which a date field.
+//!
+//! Each file is read as a stream, a few times over. In memory stays a sketch per column (`sketch.rs`) and, while a key is
+//! being proven, a hash of each row's key: some 20 bytes a row, less than a run needs for the same table.
+
+mod column;
+mod delimiter;
+mod draft;
+mod keys;
+mod names;
+mod sketch;
+mod text;
+
+use std::collections::BTreeMap;
+
+use serde::{Serialize, Serializer};
+
+use self::column::Profile;
+pub use self::draft::{Draft, Origin};
+pub use self::keys::KeyCandidate;
+use crate::error::{Error, Result};
+use crate::pipeline::Progress;
+use crate::source::archive::Archive;
+use crate::table::{
+    ColumnType, Encoding, OnDuplicateKey, SchemaPolicy, TableFile, TableName, TableSpec, UpdateDetection,
+};
+use crate::workspace::Workspace;
+
+/// What a dataset looks like.
+#[derive(Debug, Serialize)]
+pub struct Survey {
+    /// The tables that a configuration can have, by name.
+    pub tables: Vec<TableSurvey>,
+    /// The files that cannot be tables, and why.
+    pub left_out: Vec<LeftOut>,
+}
+
+/// A file that cannot be a table.
+#[derive(Debug, Serialize)]
+pub struct LeftOut {
+    /// The file's path in the archive or folder.
+    pub file: String,
+    /// What is in the way.
+    pub error: Error,
+}
+
+/// What a table looks like.
+#[derive(Debug, Serialize)]
+pub struct TableSurvey {
+    /// The table's name.
+    #[serde(serialize_with = "displayed")]
+    pub name: TableName,
+    /// Its file's path in the archive or folder.
+    pub file: String,
+    /// Its rows.
+    pub rows: u64,
+    /// Its delimiter; `None` for a file that is not text.
+    pub delimiter: Option<char>,
+    /// The encoding that it is in; `None` for a file that is not text.
+    pub encoding: Option<Encoding>,
+    /// Cell texts that stand for null.
+    pub null_values: Vec<String>,
+    /// Types that are not inferred but have to be declared.
+    pub declared: BTreeMap<String, ColumnType>,
+    /// Its columns, in the file's order.
+    pub columns: Vec<ColumnSurvey>,
+    /// The keys that were tried on all rows, the best one first.
+    pub keys: Vec<KeyCandidate>,
+    /// The columns of dates and times, the likeliest date field first.
+    pub dates: Vec<DateCandidate>,
+}
+
+/// What a column looks like.
+#[derive(Debug, Serialize)]
+pub struct ColumnSurvey {
+    /// Its name.
+    pub name: String,
+    /// Its type.
+    #[serde(rename = "type")]
+    pub column_type: ColumnType,
+    /// Rows without a value.
+    pub nulls: u64,
+    /// Distinct values; an estimate (some percent off) where `exact` is false.
+    pub distinct: u64,
+    /// Whether `distinct` was counted.
+    pub exact: bool,
+}
+
+/// A column that could be the date field.
+#[derive(Clone, Debug, Serialize)]
+pub struct DateCandidate {
+    /// Its name.
+    pub column: String,
+    /// The smallest value, as text.
+    pub oldest: Option<String>,
+    /// The greatest value, as text.
+    pub newest: Option<String>,
+    /// Rows without a value.
+    pub nulls: u64,
+    /// Whether its name says that it is the time of a row's last change.
+    pub names_a_change: bool,
+}
+
+/// Looks at every table of the archive, or only at those in `only`.
+///
+/// # Errors
+/// `NoTables` (kind `Data`) where nothing in the archive could be a table. What is wrong with single files is part of the
+/// survey.
+pub fn survey(archive: &Archive, only: &[String], workspace: &Workspace, progress: &dyn Progress) -> Result<Survey> {
+    let mut found = Survey { tables: Vec::new(), left_out: Vec::new() };
+    let wanted = |stem: &str| only.is_empty() || only.iter().any(|name| name == stem);
+    for (stem, file) in archive.stems().into_iter().filter(|(stem, _)| wanted(stem)) {
+        let taken = found.tables.iter().any(|table| table.name.as_str().to_lowercase() == stem.to_lowercase());
+        let surveyed = if taken { Err(same_name(&stem)) } else { table(archive, &stem, workspace, progress) };
+        match surveyed {
+            Ok(table) => found.tables.push(table),
+            Err(error) => found.left_out.push(LeftOut { file, error }),
+        }
+    }
+    if found.tables.is_empty() && found.left_out.is_empty() {
+        return Err(Error::data("NoTables", "there is no file `….csv`, `….csv.gz` or `….parquet` that is asked for")
+            .hint("name another dataset, folder or zip; archives inside of it are not opened"));
+    }
+    Ok(found)
+}
+
+fn table(archive: &Archive, stem: &str, workspace: &Workspace, progress: &dyn Progress) -> Result<TableSurvey> {
+    let name = TableName::parse(stem).map_err(|is_wrong| unfit_name(stem, is_wrong))?;
+    let file = archive.table(&name, workspace)?;
+    let beginning = file.beginning()?;
+    let delimiter = beginning.as_ref().map(|(text, _)| delimiter::guess(text));
+    let mut spec = undecided(name, delimiter.unwrap_or(b','));
+    let mut profile = Profile::read(&file, &spec, progress)?;
+    if profile.hidden.amend(&mut spec) {
+        profile = Profile::read(&file, &spec, progress)?;
+    }
+    if profile.rows == 0 {
+        return Err(crate::table::empty_table(file.name(), stem));
+    }
+    let keys = keys::search(&file, &spec, &profile, progress)?;
+    Ok(surveyed(&file, spec, delimiter, beginning.map(|(_, encoding)| encoding), profile, keys))
+}
+
+fn surveyed(
+    file: &TableFile,
+    spec: TableSpec,
+    delimiter: Option<u8>,
+    encoding: Option<Encoding>,
+    profile: Profile,
+    keys: Vec<KeyCandidate>,
+) -> TableSurvey {
+    let mut dates = profile.dates();
+    dates.sort_by_key(|date| (!date.names_a_change, date.nulls, std::cmp::Reverse(date.newest.clone())));
+    TableSurvey {
+        file: file.name().to_owned(),
+        rows: profile.rows,
+        delimiter: delimiter.map(char::from),
+        // What the beginning did not show, reading all of it did.
+        encoding: encoding.map(|encoding| file.detected().unwrap_or(encoding)),
+        null_values: spec.null_values,
+        declared: spec.columns,
+        columns: profile.columns(),
+        keys,
+        dates,
+        name: spec.name,
+    }
+}
+
+/// A table of which only name and delimiter are known.
+fn undecided(name: TableName, sep: u8) -> TableSpec {
+    TableSpec {
+        name,
+        sep,
+        encoding: None,
+        null_values: Vec::new(),
+        pk: Vec::new(),
+        date_field: None,
+        update_detection: UpdateDetection::Content,
+        on_duplicate_key: OnDuplicateKey::Fail,
+        max_deleted_fraction: 1.0,
+        columns: BTreeMap::new(),
+        schema: SchemaPolicy::Evolve,
+    }
+}
+
+fn unfit_name(stem: &str, is_wrong: &str) -> Error {
+    Error::data("TableName", format!("`{stem}` cannot be the name of a table: it {is_wrong}"))
+        .hint("rename the file at the source")
+}
+
+fn same_name(stem: &str) -> Error {
+    Error::data("AmbiguousTable", format!("another file would be the table `{stem}`, too (case does not count)"))
+        .hint("remove or rename one of the two files at the source")
+}
+
+fn displayed<S: Serializer>(value: &impl std::fmt::Display, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(value)
+}

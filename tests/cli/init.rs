@@ -1,0 +1,118 @@
+//! `init`: what it finds in a dataset, and that `run` takes what it writes as it is.
+
+use std::fs;
+
+use serde_json::{Value, json};
+
+use super::{Desk, counts};
+use crate::support::dataset::zipped;
+use crate::support::kaggle::StandIn;
+
+const VENDAS: &str = "\
+pedido;item;data_venda;preco;estado;obs
+1;1;2024-01-31T10:00:00-03:00;1,50;SP;-
+1;2;2024-01-31T10:00:00-03:00;2;NULL;ok
+2;1;2024-02-01T10:00:00-03:00;NULL;RJ;ok
+2;2;2024-02-01T10:00:00-03:00;10,25;SP;
+";
+
+fn init(desk: &Desk, more: &[&str]) -> super::Done {
+    desk.run(&[&["init", "data/actual"], more].concat())
+}
+
+fn written(desk: &Desk, name: &str) -> Value {
+    serde_json::from_str(&fs::read_to_string(desk.path(name)).unwrap()).unwrap()
+}
+
+#[test]
+fn a_folder_gets_a_configuration_that_runs_as_it_is() {
+    let desk = Desk::new();
+    let done = init(&desk, &["--output", "new.json"]);
+    done.expect(
+        0,
+        &["clientes (clientes.csv): 3 rows, separated by ;, utf-8", "pk is unique and never null: `idCliente`"],
+    );
+    done.expect(0, &["cdc-to-s3 run --once --config new.json --lake ./lake --skip-download data/actual"]);
+    let config = written(&desk, "new.json");
+    assert_eq!(
+        config,
+        json!({"dataset_name": "local/actual", "tables": [
+            {"name": "clientes", "sep": ";", "pk": "idCliente", "date_field": "DtAtualizacao", "update_detection": "either"},
+            {"name": "produtos", "sep": ";", "pk": "idProduto"},
+        ]})
+    );
+    let report = desk.report(&["--config", "new.json"]);
+    assert_eq!((counts(&report, 0), counts(&report, 1)), ([3, 0, 0, 0], [2, 0, 0, 0]));
+}
+
+#[test]
+fn a_configuration_is_never_replaced_unasked() {
+    let desk = Desk::new();
+    let before = fs::read(desk.path("config.json")).unwrap();
+    init(&desk, &[]).expect(2, &["ConfigExists", "config.json is there already", "--force"]);
+    assert_eq!(fs::read(desk.path("config.json")).unwrap(), before);
+    init(&desk, &["--force", "--bucket", "lake-raw", "--prefix", "p"]).expect(0, &["wrote config.json"]);
+    assert_eq!(written(&desk, "config.json")["aws"], json!({"bucket": "lake-raw", "prefix": "p"}));
+}
+
+#[test]
+fn pairs_of_columns_hidden_types_and_texts_for_null_are_found() {
+    let desk = Desk::new();
+    desk.write("sales/vendas.csv", VENDAS);
+    let done = desk.run(&["init", "sales", "--output", "-"]);
+    let config: Value = serde_json::from_str(&done.stdout).unwrap();
+    assert_eq!(
+        config["tables"],
+        json!([{"name": "vendas", "sep": ";", "pk": ["pedido", "item"], "null_values": ["NULL"],
+            "columns": {"data_venda": "timestamptz", "preco": "double"}}])
+    );
+    done.expect(0, &["numbers with a decimal comma", "pk with item", "4 rows"]);
+    desk.write("sales.json", &done.stdout);
+    let run = ["run", "--once", "--lake", "lake", "--json", "--config", "sales.json", "--skip-download", "sales"];
+    assert_eq!(desk.run(&run).json()["tables"][0]["warnings"], json!([]));
+}
+
+#[test]
+fn what_cannot_be_a_table_is_left_out_with_its_reason() {
+    let desk = Desk::new();
+    desk.write("data/actual/ragged.csv", "a,b\n1,2\n3\n");
+    desk.write("data/actual/empty.csv", "a,b\n");
+    desk.write("data/actual/twins.csv", "a,b\n1,2\n1,2\n");
+    let done = init(&desk, &["--output", "new.json"]);
+    done.expect(
+        0,
+        &["left out: ragged.csv", "RaggedRow", "left out: empty.csv", "EmptyTable", "left out: twins: no column"],
+    );
+    assert_eq!(written(&desk, "new.json")["tables"].as_array().unwrap().len(), 2);
+    let done = desk.run(&["init", "data/actual", "--table", "twins", "--output", "-"]);
+    done.expect(1, &["NoKeys", "on_duplicate_key"]);
+    desk.run(&["init", "nothing", "--output", "-"]).expect(2, &["DatasetNotFound", "owner/slug"]);
+    desk.run(&["init", "tmp", "--output", "-"]).expect(1, &["NoTables"]);
+}
+
+#[test]
+fn what_was_found_can_be_had_as_json() {
+    let desk = Desk::new();
+    let done = init(&desk, &["--output", "new.json", "--json"]);
+    let found: Value = serde_json::from_str(&done.stdout).unwrap();
+    let clientes = &found["tables"][0];
+    assert_eq!((&clientes["rows"], &clientes["delimiter"]), (&json!(3), &json!(";")));
+    assert_eq!(clientes["keys"], json!([{"columns": ["idCliente"], "repeats": 0}]));
+    assert_eq!(
+        clientes["columns"][1],
+        json!({"name": "qtdePontos", "type": "int64", "nulls": 1, "distinct": 2, "exact": true})
+    );
+    assert_eq!(clientes["dates"][0]["newest"], "2025-01-10 14:03:22.123");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dataset_is_downloaded_once() {
+    let (desk, kaggle) = (Desk::new(), StandIn::start("owner/slug").await.unwrap());
+    kaggle.publish(1, zipped(&[("vendas", VENDAS)]));
+    let environment = [("KAGGLE_API_ENDPOINT", &*kaggle.url())];
+    let done = desk.run_with(&environment, &["init", "owner/slug", "--output", "new.json"]);
+    done.expect(0, &["vendas", "cdc-to-s3 run --once --config new.json --lake ./lake\n"]);
+    assert_eq!(written(&desk, "new.json")["dataset_name"], "owner/slug");
+    let run = ["run", "--once", "--json", "--lake", "lake", "--config", "new.json"];
+    assert_eq!(counts(&desk.run_with(&environment, &run).json(), 0), [4, 0, 0, 0]);
+}

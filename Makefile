@@ -39,6 +39,7 @@ test: test-e2e test-rust ## Runs all tests
 .PHONY: test-e2e
 test-e2e: $(DEV)/.ready ## Runs the end-to-end tests of the deployed template only
 	$(DEV)/python tests/local/e2e.py
+	$(DEV)/python tests/local/e2e_whole.py
 	$(DEV)/python tests/local/e2e_sqlserver.py
 	$(DEV)/python tests/local/e2e_map.py
 

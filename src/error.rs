@@ -55,6 +55,18 @@ impl Kind {
     }
 }
 
+/// The codes of the guards: what stops a table before it would publish something false, or go on over a gap.
+const GUARDS: [&str; 8] = [
+    "ChangesLost",
+    "EmptyTable",
+    "InstanceMissing",
+    "InstanceRecreated",
+    "MassDelete",
+    "SourceRestored",
+    "SourceRewound",
+    "TableMissing",
+];
+
 /// An error with what an operator needs to act on it.
 pub struct Error(Box<Inner>);
 
@@ -119,6 +131,16 @@ impl Error {
     /// The stable name of the precise fault.
     pub fn code(&self) -> &'static str {
         self.0.code
+    }
+
+    /// Whether nothing is known of a table but that its own step of the run did not end in order.
+    pub fn is_unfinished(&self) -> bool {
+        self.code() == "TableUnfinished"
+    }
+
+    /// Whether a guard has stopped the table: its source is not what it was, and a person has to look at it.
+    pub fn is_guard(&self) -> bool {
+        GUARDS.contains(&self.code())
     }
 
     /// What the operator should do, where there is something specific to say.

@@ -2,7 +2,8 @@
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
-use std::time::{Duration, SystemTime};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
 
 use chrono::{DateTime, Utc};
 use lambda_runtime::{Diagnostic, LambdaEvent};
@@ -10,10 +11,12 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::clients::Clients;
-use crate::config::{Config, ConfigSource, Overrides, SourceConfig};
+use crate::config::{AWS_LAMBDA_FUNCTION_NAME, Config, ConfigSource, Overrides, SourceConfig};
 use crate::error::{Error, Kind};
+use crate::lake::store::ObjectStore;
 use crate::pipeline::{self, Finish, Plan, Unwatched};
 use crate::report::{Report, RunStatus, TableStatus};
+use crate::telemetry::metrics::{Feed, SourceName};
 use crate::trigger::{Deadline, Request, Step};
 
 /// The part of an invocation's time that is kept back for ending it in order.
@@ -95,37 +98,82 @@ impl Handler {
     }
 
     async fn run(&self, request: &Request) -> Result<Report, Error> {
-        let config = self.config(request).await?;
-        let store = self.clients.store(&config).await;
-        let source = pipeline::within(request.deadline, Box::pin(self.clients.source(&config))).await?;
-        Box::pin(pipeline::run(request, &config.tables, &source, store.as_ref(), &self.temporary, &Unwatched)).await
+        let (config, store) = self.open(request).await?;
+        let started = Instant::now();
+        let outcome = self.run_configured(request, &config, store.as_ref()).await;
+        self.tell(&config, store.as_ref(), |feed| match request.planned_table() {
+            Some(table) => feed.emit_step(table, outcome.as_ref(), wall_clock()),
+            None => feed.emit(outcome.as_ref(), started.elapsed(), wall_clock()),
+        });
+        outcome
+    }
+
+    async fn run_configured(
+        &self,
+        request: &Request,
+        config: &Config,
+        store: &dyn ObjectStore,
+    ) -> Result<Report, Error> {
+        let source = pipeline::within(request.deadline, Box::pin(self.clients.source(config))).await?;
+        Box::pin(pipeline::run(request, &config.tables, &source, store, &self.temporary, &Unwatched)).await
     }
 
     async fn plan(&self, request: &Request) -> Result<Plan, Error> {
-        let config = self.config(request).await?;
-        let store = self.clients.store(&config).await;
-        let source = pipeline::within(request.deadline, Box::pin(self.clients.source(&config))).await?;
-        Box::pin(pipeline::plan(request, &config.tables, &source, store.as_ref(), &self.temporary)).await
+        let (config, store) = self.open(request).await?;
+        let started = Instant::now();
+        let outcome = self.plan_configured(request, &config, store.as_ref()).await;
+        self.tell(&config, store.as_ref(), |feed| match &outcome {
+            Ok(plan) if request.dry_run => tracing::debug!(tables = plan.tables.len(), "a dry run has no metrics"),
+            Ok(plan) => feed.emit_tables(&plan.done, wall_clock()),
+            Err(error) => feed.emit(Err(error), started.elapsed(), wall_clock()),
+        });
+        outcome
+    }
+
+    async fn plan_configured(
+        &self,
+        request: &Request,
+        config: &Config,
+        store: &dyn ObjectStore,
+    ) -> Result<Plan, Error> {
+        let source = pipeline::within(request.deadline, Box::pin(self.clients.source(config))).await?;
+        Box::pin(pipeline::plan(request, &config.tables, &source, store, &self.temporary)).await
     }
 
     async fn finish(&self, request: &Request, plan: Value, results: Vec<Value>) -> Result<Report, Error> {
-        let config = self.config(request).await?;
-        let store = self.clients.store(&config).await;
+        let (config, store) = self.open(request).await?;
+        let started = Instant::now();
         let idle_after = match &config.source {
             SourceConfig::SqlServer(source) => source.feed.idle_after,
             SourceConfig::Kaggle { .. } => None,
         };
         let finish = Finish { plan, results, tables: &config.tables, idle_after };
-        Box::pin(pipeline::finish(request, finish, store.as_ref())).await
+        let outcome = Box::pin(pipeline::finish(request, finish, store.as_ref())).await;
+        self.tell(&config, store.as_ref(), |feed| match &outcome {
+            Ok(report) => feed.emit_end(report, wall_clock()),
+            Err(error) => feed.emit(Err(error), started.elapsed(), wall_clock()),
+        });
+        outcome
     }
 
-    async fn config(&self, request: &Request) -> Result<Config, Error> {
+    /// Writes metrics of what was done.
+    fn tell(&self, config: &Config, store: &dyn ObjectStore, tell: impl FnOnce(&Feed<'_>)) {
+        let (source, lake) = (config.source.name(), store.location());
+        let function = self.clients.environment().get(AWS_LAMBDA_FUNCTION_NAME);
+        let source = SourceName::new(config.source.kind(), &source);
+        tell(&Feed { source, lake: &lake, function });
+    }
+
+    async fn open(&self, request: &Request) -> Result<(Config, Arc<dyn ObjectStore>), Error> {
         let source = match &request.config {
             Some(source) => source.clone(),
             None => ConfigSource::choose(None, self.clients.environment())?,
         };
         let text = pipeline::within(request.deadline, Box::pin(self.clients.config_text(&source))).await?;
-        Config::from_json(&text, self.clients.environment(), &Overrides::default())
+        let overrides = Overrides { lake: request.lake.clone() };
+        let config = Config::from_json(&text, self.clients.environment(), &overrides)?;
+        let store = self.clients.store(&config).await;
+        Ok((config, store))
     }
 }
 

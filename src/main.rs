@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use cdc_to_s3::cli;
 use cdc_to_s3::clients::Clients;
-use cdc_to_s3::config::{CDC_LOG_FORMAT, Environment, RUST_LOG};
+use cdc_to_s3::config::{AWS_LAMBDA_FUNCTION_NAME, CDC_LOG_FORMAT, Environment, RUST_LOG};
 use cdc_to_s3::handler::Handler;
 use cdc_to_s3::telemetry::{self, LogFormat};
 use lambda_runtime::service_fn;
@@ -16,7 +16,7 @@ const RUNTIME_API: &str = "AWS_LAMBDA_RUNTIME_API";
 
 /// Set by both too, and without which the runtime's library panics.
 const OF_THE_FUNCTION: [&str; 3] =
-    ["AWS_LAMBDA_FUNCTION_NAME", "AWS_LAMBDA_FUNCTION_VERSION", "AWS_LAMBDA_FUNCTION_MEMORY_SIZE"];
+    [AWS_LAMBDA_FUNCTION_NAME, "AWS_LAMBDA_FUNCTION_VERSION", "AWS_LAMBDA_FUNCTION_MEMORY_SIZE"];
 
 /// The runtime's library logs the debug form of errors that the handler has logged for people, and of panics, which the
 /// standard library has printed.

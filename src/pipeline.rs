@@ -7,11 +7,13 @@ mod output;
 mod planned;
 mod publish;
 mod schema;
+mod steps;
 mod table;
 
 use std::collections::HashMap;
 use std::future::Future;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -96,6 +98,8 @@ pub async fn run(
         Err(error) if is_not_ready(&error) => return Ok(not_ready(request, source, &tables, &error, started)),
         position => position?,
     };
+    let (run_at, elapsed_ms) = (RunTime::new(request.run_at), steps::milliseconds(started));
+    tracing::info!(%run_at, source = source.name(), %position, elapsed_ms, "version found");
     let workspace = Workspace::create(temporary)?;
     let run = Run { request, source, store, progress, position, workspace, started, snapshots: Mutex::default() };
     let states = join_all(tables.iter().map(|spec| run.state(spec))).await;
@@ -174,12 +178,18 @@ impl Run<'_> {
         if let Some(archive) = snapshots.get(position) {
             return Ok(archive.clone());
         }
-        let progress = |done, total| self.progress.download(done, total);
+        let (started, bytes) = (Instant::now(), AtomicU64::new(0));
+        let progress = |done, total| {
+            bytes.store(done, Ordering::Relaxed);
+            self.progress.download(done, total);
+        };
         let deadline = self.request.deadline;
         let archive = match self.request.planned_table().and_then(|name| TableName::parse(name).ok()) {
             Some(table) => self.source.snapshot_of(&table, position, &self.workspace, deadline, &progress).await?,
             None => self.source.snapshot(position, &self.workspace, deadline, &progress).await?,
         };
+        let (run_at, elapsed_ms) = (RunTime::new(self.request.run_at), steps::milliseconds(started));
+        tracing::info!(%run_at, %position, bytes = bytes.into_inner(), elapsed_ms, "snapshot fetched");
         snapshots.insert(position.clone(), archive.clone());
         Ok(archive)
     }
@@ -280,7 +290,7 @@ fn report(
         dry_run: request.dry_run,
         capture_age_seconds: None,
         tables,
-        elapsed_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+        elapsed_ms: steps::milliseconds(started),
         peak_rss_bytes: telemetry::peak_rss_bytes(),
     }
 }

@@ -77,6 +77,8 @@ pub struct Totals {
     pub deleted: u64,
     /// Rows whose content changed while their date did not move on.
     pub silent_changes: u64,
+    /// Bytes of the objects that were written.
+    pub bytes_written: u64,
 }
 
 /// Where the data came from.
@@ -146,6 +148,13 @@ pub struct TableReport {
     /// For how many hours more a database keeps the changes after that position; below zero where they may go any moment.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub headroom_hours: Option<f64>,
+    /// Bytes of the CDC objects and the full load that were written.
+    #[serde(default)]
+    pub bytes_written: u64,
+    /// The time of the newest run before this one that is committed; `None` where there is none, or where it was not
+    /// looked at.
+    #[serde(skip)]
+    pub committed_before: Option<RunTime>,
     /// How the columns differ from the previous snapshot's.
     pub schema_changes: Vec<SchemaChange>,
     /// What an operator should know although the table did not fail.
@@ -174,6 +183,8 @@ impl TableReport {
             full_load_key: None,
             position: None,
             headroom_hours: None,
+            bytes_written: 0,
+            committed_before: None,
             schema_changes: Vec::new(),
             warnings: Vec::new(),
             error: None,
@@ -209,6 +220,7 @@ impl Report {
             updated: sum.updated + table.updated,
             deleted: sum.deleted + table.deleted,
             silent_changes: sum.silent_changes + table.silent_changes,
+            bytes_written: sum.bytes_written + table.bytes_written,
         })
     }
 

@@ -1,22 +1,11 @@
-//! What the process tells of itself: log lines and its memory.
+//! What the process tells of itself: log lines, metrics among them, and its memory.
 
-use std::io::{IsTerminal, Write as _};
+pub mod metrics;
+
+use std::io::IsTerminal;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use chrono::{DateTime, Utc};
-use serde_json::json;
 use tracing_subscriber::EnvFilter;
-
-use crate::report::TableReport;
-
-/// The namespace of the metrics.
-pub const NAMESPACE: &str = "cdc-to-s3";
-
-/// For how many hours more the database keeps the changes after a table's position, at the end of a run.
-pub const RETENTION_HEADROOM_HOURS: &str = "RetentionHeadroomHours";
-
-/// The age of the newest commit that the capture job has read, at the begin of a run, in seconds.
-pub const CAPTURE_AGE_SECONDS: &str = "CaptureAgeSeconds";
 
 /// Whether log lines are read by a log service, which takes metrics out of them.
 static IS_COLLECTED: AtomicBool = AtomicBool::new(false);
@@ -49,54 +38,9 @@ pub fn init(format: LogFormat, filter: Option<&str>, default: &str) {
     };
 }
 
-/// What a run has measured of a database.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Measured<'a> {
-    /// Its name.
-    pub(crate) database: &'a str,
-    /// The age of the newest captured commit.
-    pub(crate) capture_age_seconds: Option<u64>,
-    /// When it was measured.
-    pub(crate) at: DateTime<Utc>,
-}
-
-impl Measured<'_> {
-    /// Writes the metrics of the tables among the log lines, where those are JSON.
-    pub(crate) fn emit(&self, tables: &[TableReport]) {
-        if !IS_COLLECTED.load(Ordering::Relaxed) {
-            return;
-        }
-        for line in tables.iter().filter_map(|table| self.line(table)) {
-            // There is nowhere to report that stderr is closed.
-            let _ = writeln!(std::io::stderr(), "{line}");
-        }
-    }
-
-    /// The metrics of a table in CloudWatch's embedded metric format; `None` where nothing was measured. See
-    /// <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>.
-    fn line(&self, table: &TableReport) -> Option<String> {
-        let values = [
-            (RETENTION_HEADROOM_HOURS, "None", table.headroom_hours.map(|hours| json!(hours))),
-            (CAPTURE_AGE_SECONDS, "Seconds", self.capture_age_seconds.map(|seconds| json!(seconds))),
-        ];
-        let mut line = serde_json::Map::from_iter([
-            ("Database".to_owned(), json!(self.database)),
-            ("Table".to_owned(), json!(table.name)),
-        ]);
-        let mut metrics = Vec::new();
-        for (name, unit, value) in values {
-            let Some(value) = value else { continue };
-            metrics.push(json!({"Name": name, "Unit": unit}));
-            line.insert(name.to_owned(), value);
-        }
-        if metrics.is_empty() {
-            return None;
-        }
-        let directive = json!({"Namespace": NAMESPACE, "Dimensions": [["Database", "Table"]], "Metrics": metrics});
-        let about = json!({"Timestamp": self.at.timestamp_millis(), "CloudWatchMetrics": [directive]});
-        line.insert("_aws".to_owned(), about);
-        Some(serde_json::Value::Object(line).to_string())
-    }
+/// Whether log lines are JSON, for a log service.
+fn is_collected() -> bool {
+    IS_COLLECTED.load(Ordering::Relaxed)
 }
 
 /// The greatest resident memory of this process so far, in bytes; 0 where the system does not tell.
@@ -105,40 +49,4 @@ pub fn peak_rss_bytes() -> u64 {
     let kilobytes =
         status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok());
     kilobytes.unwrap_or(0) * 1024
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::report::TableStatus;
-
-    #[test]
-    fn metrics_are_in_the_embedded_format_with_only_what_is_known() {
-        let at = DateTime::from_timestamp_millis(1_800_000_000_123).unwrap();
-        let measured = Measured { database: "Shop", capture_age_seconds: Some(7), at };
-        let unread = TableReport::new("dbo.t", TableStatus::Unchanged);
-        let table = TableReport { headroom_hours: Some(71.5), ..TableReport::new("dbo.t", TableStatus::Unchanged) };
-        let line: serde_json::Value = serde_json::from_str(&measured.line(&table).unwrap()).unwrap();
-        let [headroom, age] = [
-            json!({"Name": "RetentionHeadroomHours", "Unit": "None"}),
-            json!({"Name": "CaptureAgeSeconds", "Unit": "Seconds"}),
-        ];
-        let directive = json!({
-            "Namespace": "cdc-to-s3",
-            "Dimensions": [["Database", "Table"]],
-            "Metrics": [headroom, age],
-        });
-        let expected = json!({
-            "_aws": {"Timestamp": 1_800_000_000_123_i64, "CloudWatchMetrics": [directive]},
-            "Database": "Shop",
-            "Table": "dbo.t",
-            "RetentionHeadroomHours": 71.5,
-            "CaptureAgeSeconds": 7,
-        });
-        assert_eq!(line, expected);
-        let line: serde_json::Value = serde_json::from_str(&measured.line(&unread).unwrap()).unwrap();
-        assert_eq!(line["_aws"]["CloudWatchMetrics"][0]["Metrics"], json!([age]));
-        assert_eq!(line.get("RetentionHeadroomHours"), None);
-        assert_eq!(Measured { capture_age_seconds: None, ..measured }.line(&unread), None);
-    }
 }

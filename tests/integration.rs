@@ -16,6 +16,7 @@ mod operate;
 mod properties;
 mod protocol;
 mod races;
+mod runbook;
 mod second_reader;
 mod simulator;
 mod sqlserver;

@@ -1,7 +1,7 @@
 //! `run`: as the original program did, on a timer; or once.
 
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::Local;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -10,9 +10,11 @@ use super::bars::Bars;
 use super::{Common, Shell, print, wall_clock};
 use crate::config::{Config, SourceConfig};
 use crate::error::{Error, Kind, Result};
+use crate::lake::store::ObjectStore;
 use crate::pipeline;
 use crate::report::Report;
 use crate::source::Source;
+use crate::telemetry::metrics::{Feed, SourceName};
 use crate::trigger::{Approval, Deadline, Request};
 
 /// Where the original program kept the files of the newest version.
@@ -68,24 +70,31 @@ pub(super) fn run(shell: &Shell, arguments: &RunArguments) -> Result<u8> {
 }
 
 async fn once(shell: &Shell, arguments: &RunArguments, config: &Config) -> Result<Report> {
+    let (started, store) = (Instant::now(), shell.clients.store(config).await);
+    let outcome = Box::pin(run_into(shell, arguments, config, store.as_ref())).await;
+    let (source, lake) = (config.source.name(), store.location());
+    let source = SourceName::new(config.source.kind(), &source);
+    Feed { source, lake: &lake, function: None }.emit(outcome.as_ref(), started.elapsed(), wall_clock());
+    let report = outcome?;
+    if arguments.common.json {
+        print::json(&report)?;
+    } else {
+        print::report(&report, &lake, shell.ink())?;
+    }
+    Ok(report)
+}
+
+async fn run_into(shell: &Shell, arguments: &RunArguments, config: &Config, store: &dyn ObjectStore) -> Result<Report> {
     let request = request(arguments)?;
     let source = match arguments.skip_download.clone() {
         Some(_) if matches!(config.source, SourceConfig::SqlServer(_)) => return Err(no_snapshot()),
         Some(path) => local(path, config).await?,
         None => shell.clients.source(config).await?,
     };
-    let store = shell.clients.store(config).await;
     let bars = Bars::new();
-    let report =
-        Box::pin(pipeline::run(&request, &config.tables, &source, store.as_ref(), &std::env::temp_dir(), &bars)).await;
+    let report = Box::pin(pipeline::run(&request, &config.tables, &source, store, &std::env::temp_dir(), &bars)).await;
     bars.clear();
-    let report = report?;
-    if arguments.common.json {
-        print::json(&report)?;
-    } else {
-        print::report(&report, &store.location(), shell.ink())?;
-    }
-    Ok(report)
+    report
 }
 
 /// The files of a folder or zip.

@@ -8,6 +8,8 @@ use std::fmt;
 use crate::error::{Error, Result};
 use crate::near::near;
 
+/// The name of the function, which Lambda sets.
+pub const AWS_LAMBDA_FUNCTION_NAME: &str = "AWS_LAMBDA_FUNCTION_NAME";
 /// Where the configuration comes from: a path, an `s3://bucket/key` URL, or inline JSON starting with `{`.
 pub const CDC_CONFIG: &str = "CDC_CONFIG";
 /// The lake: `s3://bucket/prefix`, `file:///dir` or a path. Overrides `aws.bucket` and `aws.prefix`.

@@ -30,6 +30,24 @@ pub enum SourceConfig {
     SqlServer(Box<SqlServerConfig>),
 }
 
+impl SourceConfig {
+    /// As reports call it: `kaggle` or `sqlserver`.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Kaggle { .. } => "kaggle",
+            Self::SqlServer(_) => "sqlserver",
+        }
+    }
+
+    /// The dataset or the database; empty where only the login's secret names it.
+    pub fn name(&self) -> String {
+        match self {
+            Self::Kaggle { dataset, .. } => dataset.to_string(),
+            Self::SqlServer(sqlserver) => sqlserver.connection.database.clone().unwrap_or_default(),
+        }
+    }
+}
+
 /// The kinds of source.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Type {

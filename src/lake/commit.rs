@@ -119,6 +119,16 @@ impl<'a> TableLog<'a> {
         Self { first_pause: Duration::ZERO, ..self }
     }
 
+    /// The key of the CDC object of the run at that time.
+    pub fn cdc_key(&self, run_at: RunTime) -> String {
+        self.place.cdc(run_at)
+    }
+
+    /// The key of the full load.
+    pub fn full_load_key(&self) -> String {
+        self.place.full_load()
+    }
+
     /// Reads the state: the one small read that an unchanged table costs.
     pub async fn read_state(&self) -> Result<StateVersion> {
         let key = self.place.state();

@@ -16,7 +16,7 @@ use super::planned::plan_of;
 use super::{Asked, Plan, Run, report};
 use crate::error::{Error, Kind, Result};
 use crate::lake::capture::Origin;
-use crate::lake::layout::{Place, STATES, is_state};
+use crate::lake::layout::{Place, RunTime, STATES, is_state};
 use crate::lake::state::{STATE_LIMIT, State};
 use crate::lake::store::read_all;
 use crate::places::{place, places};
@@ -25,7 +25,7 @@ use crate::report::{Report, RunStatus, TableReport, TableStatus};
 use crate::source::sqlserver::faults::{self, Moment};
 use crate::source::sqlserver::instances::{Tracked, tracked};
 use crate::source::sqlserver::{CommitTime, Database, Server, SqlServer};
-use crate::telemetry::Measured;
+use crate::telemetry::metrics::Measured;
 use crate::trigger::Request;
 
 /// How often a question is put to the server before a passing fault of it ends the table.
@@ -224,8 +224,9 @@ impl Shared<'_> {
         let name = format!("{}.{}", captured.instance.schema, captured.instance.table);
         let position = head.position.as_ref().and_then(Position::lsn).unwrap_or(Lsn::ZERO);
         let error = faults::missing(&name, &captured.instance.name, Moment(position, captured.position_time));
-        let report = TableReport::failed(name, error);
-        super::table::log(&report);
+        let committed_before = Some(head.run_at).filter(|run_at| *run_at != RunTime::NEVER);
+        let report = TableReport { committed_before, ..TableReport::failed(name, error) };
+        super::table::log(&report, self.run.request.run_at.into());
         Ok(Some(report))
     }
 

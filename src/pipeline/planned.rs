@@ -135,7 +135,7 @@ async fn snapshots(asked: &Asked<'_>, tables: Vec<&TableSpec>) -> Result<Plan> {
             _ => left.push(spec.name.to_string()),
         }
     }
-    done.iter().for_each(table::log);
+    done.iter().for_each(|report| table::log(report, RunTime::new(request.run_at)));
     Ok(plan_of(report(request, source, Some(position), done, started), left))
 }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::compare::{Comparison, Stamp};
+use super::steps::Steps;
 use crate::error::Result;
 use crate::lake::base::BaseOutline;
 use crate::lake::commit::{StateVersion, Step, TableLog};
@@ -42,8 +43,13 @@ impl Publication<'_> {
 
     /// How long storing it may take on a slow line.
     pub(super) fn upload_time(&self) -> Duration {
+        Duration::from_secs(self.bytes() / UPLOAD_BYTES_PER_SECOND)
+    }
+
+    /// The length of the objects in all.
+    pub(super) fn bytes(&self) -> u64 {
         let cdc = self.found.cdc.as_ref().map_or(0, |(payload, _)| payload.len());
-        Duration::from_secs((cdc + self.found.full_load.0.len()) / UPLOAD_BYTES_PER_SECOND)
+        cdc + self.found.full_load.0.len()
     }
 
     /// Claims, publishes, checkpoints and commits.
@@ -52,19 +58,26 @@ impl Publication<'_> {
             let moved = log.commit(self.state, self.head(self.outline.etag().cloned())).await?;
             return Ok(if moved == Step::Overtaken { Published::RaceLost } else { Published::Committed(None) });
         }
-        let Some(held) = self.claim(log).await? else { return Ok(Published::RaceLost) };
-        if let Some((payload, footer)) = &self.found.cdc
-            && log.publish(payload, footer).await? == Step::Overtaken
-        {
-            return Ok(Published::Overtaken);
-        }
         let (payload, footer) = &self.found.full_load;
+        let mut steps = Steps::of(footer.table.as_str(), footer.run_at);
+        let Some(held) = self.claim(log).await? else { return Ok(Published::RaceLost) };
+        steps.done("claimed");
+        if let Some((payload, footer)) = &self.found.cdc {
+            if log.publish(payload, footer).await? == Step::Overtaken {
+                return Ok(Published::Overtaken);
+            }
+            steps.wrote("changes published", &log.cdc_key(footer.run_at), payload.len());
+        }
         let (ours, etag) = match log.checkpoint(payload, footer, self.outline.replaced()).await? {
-            Step::Done(written) => (Some(written.clone()), Some(written)),
+            Step::Done(written) => {
+                steps.wrote("full load written", &log.full_load_key(), payload.len());
+                (Some(written.clone()), Some(written))
+            }
             Step::Overtaken => (None, self.outline.etag().cloned()),
         };
         // A lost commit is as good: what was published is in the log that the faster run builds on.
         let _committed = log.commit(&held, self.head(etag)).await?;
+        steps.done("committed");
         Ok(Published::Committed(ours))
     }
 

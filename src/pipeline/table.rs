@@ -6,13 +6,14 @@ use super::compare::{Comparison, Stamp};
 use super::fetch::{Compared, compare_with_base};
 use super::output::UnboundFingerprints;
 use super::publish::{Publication, Published};
+use super::steps::{Steps, milliseconds};
 use super::{Run, within};
 use crate::error::Result;
 use crate::lake::base::BaseOutline;
 use crate::lake::commit::{Entry, StateVersion, TableLog};
 use crate::lake::fingerprints::{Fingerprints, Origin, WORTH_KEEPING_ROWS};
 use crate::lake::footer::Footer;
-use crate::lake::layout;
+use crate::lake::layout::{self, RunTime};
 use crate::lake::store::{ETag, Stages, Underway};
 use crate::position::Position;
 use crate::report::{TableReport, TableStatus};
@@ -43,13 +44,19 @@ impl From<TableReport> for Ended {
 /// Runs one table to its report; an error becomes part of it.
 pub(super) async fn run(run: &Run<'_>, spec: &TableSpec, state: Result<StateVersion>) -> TableReport {
     let started = Instant::now();
+    let committed_before = state.as_ref().ok().and_then(committed);
     let mut report = match Box::pin(attempts(run, spec, state)).await {
         Ok(report) => report,
         Err(error) => TableReport::failed(spec.name.as_str(), error),
     };
-    report.elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-    log(&report);
+    (report.committed_before, report.elapsed_ms) = (committed_before, milliseconds(started));
+    log(&report, run.request.run_at.into());
     report
+}
+
+/// The time of the newest committed run of the table with this state.
+pub(super) fn committed(state: &StateVersion) -> Option<RunTime> {
+    state.state.head.as_ref().map(|head| head.run_at).filter(|run_at| *run_at != RunTime::NEVER)
 }
 
 async fn attempts(run: &Run<'_>, spec: &TableSpec, state: Result<StateVersion>) -> Result<TableReport> {
@@ -111,8 +118,11 @@ struct Start<'a> {
 async fn compare_and_store(run: &Run<'_>, spec: &TableSpec, start: &Start<'_>, stages: Stages) -> Result<Ended> {
     let Start { state, resumed, outline, stamp } = *start;
     let stored = stored_schema(state, outline);
+    let mut steps = Steps::of(spec.name.as_str(), stamp.run_at);
     let compared = Box::pin(compare_with_base(run, spec, outline, stored.cloned(), stamp, stages)).await?;
     let Compared { found, fingerprints, replaced } = compared;
+    let counts = found.counts;
+    steps.counted("compared", counts.rows, [counts.inserted, counts.updated, counts.deleted]);
     let publication = Publication { state, resumed, outline, found: &found, stamp };
     let (ended, full_load) = finish(run, spec, &publication).await?;
     if let Some(etag) = full_load.filter(|_| fingerprints.rows() >= WORTH_KEEPING_ROWS) {
@@ -142,7 +152,7 @@ async fn keep(
 /// Stores what was found, unless it is only to be told. The tag is that of the full load, if it was written.
 async fn finish(run: &Run<'_>, spec: &TableSpec, publication: &Publication<'_>) -> Result<(Ended, Option<ETag>)> {
     let Publication { found, stamp, outline, .. } = *publication;
-    let mut report = summary(spec, found, stamp);
+    let mut report = summary(spec, found);
     if let Some((_, rows)) = outline.inherited.full_load.as_ref().filter(|(_, rows)| *rows != found.counts.rows) {
         report.warnings.push(format!(
             "the full load that is replaced has {rows} rows: make sure that the files are those of the version published last"
@@ -162,6 +172,7 @@ async fn finish(run: &Run<'_>, spec: &TableSpec, publication: &Publication<'_>) 
     };
     report.cdc_key = found.cdc.is_some().then(|| layout::cdc(&spec.name, stamp.run_at));
     report.full_load_key = publication.writes().then(|| layout::full_load(&spec.name));
+    report.bytes_written = if publication.writes() { publication.bytes() } else { 0 };
     Ok((report.into(), full_load))
 }
 
@@ -184,10 +195,9 @@ async fn entry(run: &Run<'_>, log: &TableLog<'_>, state: &StateVersion) -> Resul
     if run.request.dry_run { Ok(Entry::Free) } else { log.enter(state).await }
 }
 
-fn summary(spec: &TableSpec, found: &Comparison, stamp: &Stamp) -> TableReport {
+fn summary(spec: &TableSpec, found: &Comparison) -> TableReport {
     let counts = found.counts;
     let changed = found.cdc.is_some() || counts.silent > 0 || !found.schema_changes.is_empty();
-    tracing::debug!(table = %spec.name, run_at = %stamp.run_at, "compared");
     TableReport {
         rows: counts.rows,
         inserted: counts.inserted,
@@ -221,21 +231,23 @@ fn busy(spec: &TableSpec, why: &str) -> TableReport {
     TableReport { warnings, ..TableReport::new(spec.name.as_str(), TableStatus::Busy) }
 }
 
-pub(super) fn log(report: &TableReport) {
+pub(super) fn log(report: &TableReport, run_at: RunTime) {
     let TableReport { name, status, rows, inserted, updated, deleted, silent_changes, elapsed_ms, .. } = report;
     match &report.error {
         Some(error) => tracing::error!(
-            table = name, kind = error.kind().name(), code = error.code(), error = %error.chain(), hint = error.advice(), elapsed_ms,
+            table = name, %run_at, kind = error.kind().name(), code = error.code(), error = %error.chain(), hint = error.advice(), elapsed_ms,
             "table failed"
         ),
         None => tracing::info!(
             table = name,
+            %run_at,
             status = status.name(),
             rows,
             inserted,
             updated,
             deleted,
             silent_changes,
+            bytes_written = report.bytes_written,
             elapsed_ms,
             "table done"
         ),

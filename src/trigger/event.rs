@@ -13,8 +13,9 @@ use serde_json::{Map, Value};
 use super::{Approval, Deadline, Request};
 use crate::config::{ConfigSource, Faults, Section};
 use crate::error::{Error, Result};
+use crate::lake::store::LakeUrl;
 
-const KEYS: [&str; 6] = ["run_at", "tables", "force", "dry_run", "config", "approve_deletes"];
+const KEYS: [&str; 7] = ["run_at", "tables", "force", "dry_run", "config", "lake", "approve_deletes"];
 
 const SCHEDULED: &str = "Scheduled Event";
 
@@ -81,6 +82,7 @@ fn read(
         dry_run: order.flag("dry_run").unwrap_or_default(),
         approve_deletes: approval(order),
         config: config(order),
+        lake: lake(order),
         ..Request::new(known_time.unwrap_or(now), identity, now, deadline)
     }
 }
@@ -129,6 +131,15 @@ fn approval(order: &Section<'_>) -> Approval {
             Approval::None
         }
     }
+}
+
+fn lake(order: &Section<'_>) -> Option<LakeUrl> {
+    let lake = order.text("lake")?.parse::<LakeUrl>();
+    if lake.is_err() {
+        // Not shown: a URL may carry credentials.
+        order.fault("lake", "must be s3://bucket/prefix");
+    }
+    lake.ok()
 }
 
 fn config(order: &Section<'_>) -> Option<ConfigSource> {

@@ -13,6 +13,7 @@ pub use self::deadline::Deadline;
 pub use self::step::Step;
 use crate::config::{ConfigSource, Faults};
 use crate::error::{Error, Result};
+use crate::lake::store::LakeUrl;
 use crate::near::near;
 use crate::position::Position;
 use crate::table::{TableName, TableSpec};
@@ -40,6 +41,8 @@ pub struct Request {
     pub approve_deletes: Approval,
     /// The configuration to use in place of the function's own.
     pub config: Option<ConfigSource>,
+    /// The lake to use in place of the function's own.
+    pub lake: Option<LakeUrl>,
     /// When the run must have ended.
     pub deadline: Deadline,
     /// Whether what another program wrote into the tables' folders is taken over, and their logs begin with this run.
@@ -81,6 +84,7 @@ impl Request {
             dry_run: false,
             approve_deletes: Approval::None,
             config: None,
+            lake: None,
             deadline,
             inherits: false,
         }

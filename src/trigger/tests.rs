@@ -112,7 +112,7 @@ fn all_faults_of_an_event_come_in_one_answer() {
     assert_eq!(
         faults(payload),
         [
-            "`run_att` is an unknown key; known are run_at, tables, force, dry_run, config, approve_deletes",
+            "`run_att` is an unknown key; known are run_at, tables, force, dry_run, config, lake, approve_deletes",
             "`run_at` is `yesterday`: write a time like 2026-11-20T09:00:00Z",
             "`tables` is empty: leave it out to do all tables",
             "`force` must be true or false, not a string",
@@ -156,4 +156,13 @@ fn the_selected_tables_keep_their_order_and_unknown_ones_are_all_named() {
 
 fn listed_names(specs: &[&TableSpec]) -> Vec<String> {
     specs.iter().map(|spec| spec.name.to_string()).collect()
+}
+
+#[test]
+fn a_lake_of_its_own_is_a_place_and_is_not_shown_where_it_is_none() {
+    let lake = from(json!({"lake": "s3://bucket/sales"})).unwrap().lake;
+    assert_eq!(lake, Some("s3://bucket/sales".parse().unwrap()));
+    assert_eq!(from(json!({})).unwrap().lake, None);
+    let refused = faults(json!({"lake": "https://user:hunter2@bucket"}));
+    assert_eq!(refused, ["`lake` must be s3://bucket/prefix"]);
 }

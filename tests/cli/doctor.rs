@@ -84,7 +84,8 @@ async fn a_database_is_examined_and_its_runs_write_metrics() {
     assert_eq!((&report["tables"][0]["headroom_hours"], &report["capture_age_seconds"]), (&json!(72.0), &json!(0)));
     let lines = done.stderr.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
     let metrics: Vec<Value> = lines.filter(|line| line.get("_aws").is_some()).collect();
-    assert_eq!(metrics.len(), 1);
+    assert_eq!(metrics.len(), 3, "what was measured, the table, the run");
+    assert_eq!((&metrics[1]["Table"], metrics[2]["Lake"].is_string()), (&json!("dbo.t"), true));
     assert_eq!((&metrics[0]["Database"], &metrics[0]["Table"]), (&json!("Shop"), &json!("dbo.t")));
     assert_eq!((&metrics[0]["RetentionHeadroomHours"], &metrics[0]["CaptureAgeSeconds"]), (&json!(72.0), &json!(0)));
 

@@ -32,7 +32,8 @@ const RUN: [&str; 7] = [
     "tables: list",
 ];
 
-const COUNTS_AND_LISTS: [&str; 9] = [
+const COUNTS_AND_LISTS: [&str; 10] = [
+    "bytes_written: count",
     "deleted: count",
     "dropped_rows: count",
     "elapsed_ms: count",

@@ -88,6 +88,76 @@ async fn the_binary_serves_events_one_after_the_other_and_logs_its_figures() {
     assert_tells_nothing(&text);
 }
 
+/// The steps that the log tells of a table, in order.
+fn steps<'l>(log: &'l [Value], table: &str) -> Vec<&'l str> {
+    log.iter().filter(|line| line["table"] == table).filter_map(|line| line["message"].as_str()).collect()
+}
+
+#[tokio::test]
+async fn each_step_has_a_line_with_its_run_its_time_and_its_counts() {
+    let rig = Rig::new().await;
+    let mut function = Function::start(&rig).await;
+    assert!(matches!(function.invoke(at(9)).await, Outcome::Response(_)));
+    let (log, text) = function.end();
+    let all = ["compared", "claimed", "changes published", "full load written", "committed", "table done"];
+    assert_eq!((steps(&log, "clientes"), steps(&log, "produtos")), (all.to_vec(), all.to_vec()));
+    for line in log.iter().filter(|line| line.get("_aws").is_none()) {
+        assert_eq!(line["run_at"], "2026-11-20T09:00:00Z", "{line}");
+        assert!(line["elapsed_ms"].is_u64() && line["span"]["requestId"] == "c0ffee-1", "{line}");
+    }
+    assert_eq!(lines(&log, "version found")[0]["position"], "1");
+    assert!(lines(&log, "snapshot fetched")[0]["bytes"].as_u64().unwrap() > 100);
+    let published = &lines(&log, "changes published")[0];
+    assert_eq!(published["key"], "cdc/clientes/clientes_20261120_090000.parquet");
+    let bytes = |message: &str| lines(&log, message)[0]["bytes"].as_u64().unwrap();
+    let written = lines(&log, "table done")[0]["bytes_written"].as_u64().unwrap();
+    assert_eq!(written, bytes("changes published") + bytes("full load written"));
+    assert_tells_nothing(&text);
+}
+
+#[tokio::test]
+async fn the_log_has_the_metrics_of_each_table_and_of_the_run() {
+    let rig = Rig::new().await;
+    let mut function = Function::start(&rig).await;
+    assert!(matches!(function.invoke(at(9)).await, Outcome::Response(_)));
+    assert!(matches!(
+        function.invoke(json!({"run_at": "2026-11-20T10:00:00Z", "dry_run": true})).await,
+        Outcome::Response(_)
+    ));
+    rig.publish(2, CLIENTES, "idProduto;nome;preco\n", TRANSACOES);
+    assert!(matches!(function.invoke(at(15)).await, Outcome::Error { .. }));
+    let (log, text) = function.end();
+    let metrics: Vec<&Value> = log.iter().filter(|line| line.get("_aws").is_some()).collect();
+    let tables: Vec<&str> = metrics.iter().filter_map(|line| line["Table"].as_str()).collect();
+    assert_eq!(tables, ["clientes", "produtos", "transacoes", "clientes", "produtos", "transacoes"]);
+    let produtos: Vec<&&Value> = metrics.iter().filter(|line| line["Table"] == "produtos").collect();
+    assert_eq!(
+        (&produtos[0]["Rows"], &produtos[0]["Inserted"], &produtos[0]["Failed"]),
+        (&json!(3), &json!(3), &json!(0))
+    );
+    assert_eq!((&produtos[1]["Failed"], &produtos[1]["GuardTripped"]), (&json!(1), &json!(1)), "{text}");
+    assert!(produtos[1]["SecondsSinceLastSuccess"].is_u64() && produtos[1].get("Rows").is_none());
+    let runs: Vec<&&Value> = metrics.iter().filter(|line| line.get("Lake").is_some()).collect();
+    assert_eq!(runs.len(), 2);
+    assert_eq!(runs[0]["Lake"], format!("s3://{}/upcell", rig.bucket));
+    assert_eq!((&runs[0]["Function"], &runs[0]["Dataset"]), (&json!("cdc-to-s3"), &json!("owner/slug")));
+    assert_eq!((&runs[0]["Failed"], &runs[1]["Failed"], &runs[1]["GuardTripped"]), (&json!(0), &json!(1), &json!(1)));
+    assert!(runs[0]["Bytes"].as_u64().unwrap() > 1000 && runs[0]["PeakMemory"].as_u64().unwrap() > 1 << 20);
+    assert_tells_nothing(&text);
+}
+
+#[tokio::test]
+async fn a_run_that_came_to_nothing_is_counted_as_failed() {
+    let rig = Rig::new().await;
+    rig.kaggle.set_credentials(crate::support::kaggle::Accepted::Token("another".to_owned()));
+    let mut function = Function::start(&rig).await;
+    assert!(matches!(function.invoke(at(9)).await, Outcome::Error { .. }));
+    let (log, _) = function.end();
+    let metrics: Vec<&Value> = log.iter().filter(|line| line.get("_aws").is_some()).collect();
+    assert_eq!(metrics.len(), 1);
+    assert_eq!((&metrics[0]["Failed"], &metrics[0]["Dataset"]), (&json!(1), &json!("owner/slug")));
+}
+
 #[tokio::test]
 async fn the_binary_reports_errors_with_a_stable_type_and_lives_on() {
     let rig = Rig::new().await;

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import subprocess
 import tempfile
 import unittest
@@ -171,15 +172,18 @@ class Deployed(unittest.TestCase):
         self.assertNotIn(local.DATABASE_PASSWORD, "\n".join(log))
         lines = [json.loads(line) for line in log]
         directives = [(line, directive) for line in lines if "_aws" in line for directive in line["_aws"]["CloudWatchMetrics"]]
-        found = {line["Table"] for line, directive in directives if line["Database"] == HISTORY["database"]}
-        self.assertEqual(found, {f"dbo.{table}" for table in TABLES})
+        found = {line.get("Table") for line, directive in directives if line["Database"] == HISTORY["database"]}
+        self.assertEqual(found, {None, *(f"dbo.{table}" for table in TABLES)})
+        names = {(metric["Name"], *directive["Dimensions"][0]) for _, directive in directives for metric in directive["Metrics"]}
         template = (local.ROOT / "template.yaml").read_text()
-        for line, directive in directives:
-            for metric in directive["Metrics"]:
-                query = f'({metric["Name"]}) FROM "{directive["Namespace"]}" WHERE "Database" ='
-                self.assertIn(query, template)
-                self.assertGreaterEqual(line[metric["Name"]], 0)
-        self.assertEqual(len({metric["Name"] for _, found in directives for metric in found["Metrics"]}), 2)
+        queries = re.findall(r'SELECT (?:MIN|MAX)\((\w+)\) FROM "([\w-]+)" WHERE "Database" =', template)
+        self.assertEqual(len(queries), 2)
+        for metric, namespace in queries:
+            self.assertIn((metric, "Database", "Table"), names)
+            self.assertEqual({directive["Namespace"] for _, directive in directives}, {namespace})
+        inserted = [line["Inserted"] for line in lines if line.get("Table") == "dbo.Orders" and "Inserted" in line]
+        expected = [sum(op == "I" for op, _ in changes("Orders", number)) for number in range(len(MOMENTS))]
+        self.assertEqual(inserted, [0, *expected[1:]])
 
     def assert_only_positions_moved(self, stack: Stack, before: dict[str, tuple[str, int]]) -> None:
         changed = {key for key, value in stack.objects().items() if before.get(key) != value}

@@ -1,5 +1,5 @@
 """A power cut at a chosen moment: a proxy in front of S3 that kills the program instead of passing one write on, or instead
-of passing its answer back."""
+of passing its answer back. Or only a note of each request."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import subprocess
 import tempfile
 import threading
 import urllib.parse
+from collections.abc import Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -28,7 +29,7 @@ class PowerCut:
         self.struck = threading.Event()
         self.lock = threading.Lock()
 
-    def is_due(self, method: str, path: str) -> bool:
+    def is_due(self, method: str, path: str, _headers: Mapping[str, str]) -> bool:
         """Whether this request is the one."""
         if method != "PUT" or not urllib.parse.urlsplit(path).path.endswith(self.suffix):
             return False
@@ -40,6 +41,64 @@ class PowerCut:
         self.struck.set()
         if self.victim is not None:
             self.victim.kill()
+
+
+class Recorder:
+    """Lets everything pass, and notes which permission of IAM each request needs."""
+
+    after = False
+
+    def __init__(self) -> None:
+        self.actions: set[str] = set()
+        self.requests: set[str] = set()
+
+    def is_due(self, method: str, path: str, headers: Mapping[str, str]) -> bool:
+        """Notes the request."""
+        service, _, operation = (headers.get("x-amz-target") or "").rpartition(".")
+        if service:
+            self.requests.add(operation)
+            self.actions.add(f"{service}:{operation}")
+        else:
+            request = s3_request(method, path, "range" in headers)
+            self.requests.add(request)
+            self.actions.add(S3_ACTIONS.get(request, f"unknown {request}"))
+        return False
+
+    def strike(self) -> None:
+        raise AssertionError("nothing is ever due")
+
+
+# https://docs.aws.amazon.com/AmazonS3/latest/API/API_Operations.html, and what each needs according to
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-with-s3-policy-actions.html
+S3_ACTIONS = {
+    "ListObjectsV2": "s3:ListBucket",
+    "GetObject": "s3:GetObject",
+    "GetObject of a range": "s3:GetObject",
+    "HeadObject": "s3:GetObject",
+    "PutObject": "s3:PutObject",
+    "CreateMultipartUpload": "s3:PutObject",
+    "UploadPart": "s3:PutObject",
+    "CompleteMultipartUpload": "s3:PutObject",
+    "AbortMultipartUpload": "s3:AbortMultipartUpload",
+    "ListParts": "s3:ListMultipartUploadParts",
+    "DeleteObject": "s3:DeleteObject",
+}
+
+
+def s3_request(method: str, target: str, ranged: bool) -> str:
+    """The name of the operation that a request with the bucket in its path asks for."""
+    place = urllib.parse.urlsplit(target)
+    query = urllib.parse.parse_qs(place.query, keep_blank_values=True)
+    if "/" not in place.path.strip("/"):
+        return "ListObjectsV2" if (method, query.get("list-type")) == ("GET", ["2"]) else f"{method} {target}"
+    of_an_upload = {"PUT": "UploadPart", "POST": "CompleteMultipartUpload", "DELETE": "AbortMultipartUpload", "GET": "ListParts"}
+    if "uploadId" in query:
+        return of_an_upload[method]
+    if "uploads" in query:
+        return "CreateMultipartUpload"
+    get = "GetObject of a range" if ranged else "GetObject"
+    named = {"GET": get, "HEAD": "HeadObject", "PUT": "PutObject", "DELETE": "DeleteObject"}
+    return named.get(method, f"{method} {target}")
 
 
 def run_into(cut: PowerCut, command: list[str], environment: dict[str, str]) -> int:
@@ -66,7 +125,7 @@ def owner_of_port(port: int) -> int:
 
 
 @contextmanager
-def proxy(upstream: str, cut: PowerCut, kill_client: bool = False) -> Iterator[str]:
+def proxy(upstream: str, cut: PowerCut | Recorder, kill_client: bool = False) -> Iterator[str]:
     """A proxy on loopback in front of `upstream`; its address. With `kill_client` the cut kills whichever process of this
     machine sent the request."""
     place = urllib.parse.urlsplit(upstream).netloc
@@ -75,7 +134,7 @@ def proxy(upstream: str, cut: PowerCut, kill_client: bool = False) -> Iterator[s
         protocol_version = "HTTP/1.1"
 
         def pass_on(self) -> None:
-            due = cut.is_due(self.command, self.path)
+            due = cut.is_due(self.command, self.path, self.headers)
             if due and not cut.after:
                 return self.die()
             body = self.rfile.read(int(self.headers.get("content-length", 0)))
@@ -92,7 +151,10 @@ def proxy(upstream: str, cut: PowerCut, kill_client: bool = False) -> Iterator[s
                     self.send_header(name, value)
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
-            self.wfile.write(content)
+            try:
+                self.wfile.write(content)
+            except ConnectionError:  # a client that broke off, as one does whose upload is of no use any more
+                self.close_connection = True
 
         def die(self) -> None:
             if kill_client:

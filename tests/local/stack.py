@@ -222,10 +222,13 @@ def deploy(aws: Emulation, name: str, binary: Path, parameters: dict[str, str]) 
     place = f"{name}-packages"
     storage.create_bucket(Bucket=place)
     storage.put_object(Bucket=place, Key="function.zip", Body=packaged(binary))
+    # As `sam deploy` does: a template in a bucket may be larger than one in a request.
+    template = template_with_code(f"s3://{place}/function.zip")
+    storage.put_object(Bucket=place, Key="template.yaml", Body=template.encode())
     machine = "arm64" if platform.machine() in ("arm64", "aarch64") else "x86_64"
     formation.create_stack(
         StackName=name,
-        TemplateBody=template_with_code(f"s3://{place}/function.zip"),
+        TemplateURL=f"https://s3.{REGION}.amazonaws.com/{place}/template.yaml",
         Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
         Parameters=parameter_list({"Architecture": machine, "ScheduleState": "DISABLED", **parameters}),
     )

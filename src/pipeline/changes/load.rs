@@ -99,7 +99,9 @@ impl Table<'_> {
         footer: Footer,
     ) -> Result<Footer> {
         let shared = self.shared;
+        let mut steps = self.steps();
         let PartRead { encoder, rows, bytes, read } = read(shared, instance, load).await?;
+        steps.counted("part of the first load read", rows, [0; 3]);
         let mut footer = Footer { rows, ..footer };
         let number = load.parts + 1;
         if let Some(captured) = &mut footer.captured {
@@ -129,7 +131,10 @@ impl Table<'_> {
         let there = shared.run.within_deadline(log.publish_part(&payload, &footer, number)).await?;
         self.report.status = TableStatus::Changed;
         self.report.rows += there.rows;
-        self.report.full_load_key = Some(self.place.full_load_part(number));
+        let key = self.place.full_load_part(number);
+        steps.wrote("part of the first load written", &key, payload.len());
+        self.report.bytes_written += payload.len();
+        self.report.full_load_key = Some(key);
         Ok(there)
     }
 

@@ -11,6 +11,7 @@ use crate::lake::footer::{FileKind, Footer};
 use crate::lake::layout::RunTime;
 use crate::lake::state::Head;
 use crate::lake::store::Payload;
+use crate::pipeline::steps::Steps;
 use crate::position::{Lsn, Position};
 use crate::source::sqlserver::{CaptureInstance, CapturedColumn};
 use crate::table::TableSchema;
@@ -48,6 +49,7 @@ impl Table<'_> {
             self.count(counts);
             return self.commit(cursor, head).await;
         }
+        let mut steps = Steps::of(self.report.name.as_str(), run_at);
         self.require_time(upload)?;
         let payload = finish(read, footer.clone()).await?;
         let held = match &cursor.claim {
@@ -64,7 +66,9 @@ impl Table<'_> {
             return Ok(Step::Overtaken);
         }
         self.count(counts);
-        self.published(self.place.cdc(run_at));
+        let key = self.place.cdc(run_at);
+        steps.wrote("changes published", &key, payload.len());
+        self.published(key, payload.len());
         cursor.version = held;
         self.commit(cursor, head).await
     }

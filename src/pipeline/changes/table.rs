@@ -15,6 +15,8 @@ use crate::lake::capture::{self, CapturedHead, Load};
 use crate::lake::commit::{Entry, StateVersion, Step, TableLog};
 use crate::lake::layout::{Place, RunTime};
 use crate::lake::state::{Claim, Head};
+use crate::pipeline::steps::{Steps, milliseconds};
+use crate::pipeline::table::committed;
 use crate::position::{Lsn, Position};
 use crate::report::{TableReport, TableStatus};
 use crate::source::sqlserver::LsnRange;
@@ -45,8 +47,8 @@ pub(super) async fn run(shared: &Shared<'_>, tracked: &Tracked, place: Result<Pl
             table.report
         }
     };
-    report.elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-    crate::pipeline::table::log(&report);
+    report.elapsed_ms = milliseconds(started);
+    crate::pipeline::table::log(&report, shared.run.request.run_at.into());
     report
 }
 
@@ -104,6 +106,7 @@ impl Table<'_> {
             log = log.with_columns(change_schema(newest, shared.sqlserver.feed.metadata_columns)?);
         }
         let version = shared.run.within_deadline(log.read_state()).await?;
+        self.report.committed_before = self.report.committed_before.or(committed(&version));
         let entry = if shared.run.request.dry_run {
             Entry::Free
         } else {
@@ -282,13 +285,23 @@ impl Table<'_> {
             whole: claimed.is_some(),
             overlap_until: cursor.captured.overlap_until,
         };
+        let mut steps = self.steps();
         let read = match window::read(shared, window).await {
             Ok(read) => read,
             Err(error) => return Err(self.classified(cursor, instance, error).await),
         };
+        if read.counts.rows() > 0 {
+            let ChangeCounts { inserted, updated, deleted, .. } = read.counts;
+            steps.counted("window read", read.counts.rows(), [inserted, updated, deleted]);
+        }
         // The clean-up job may have removed a part of the range while it was being read.
         self.check_low_end(cursor, instance).await?;
         self.store(cursor, instance, read).await
+    }
+
+    /// The steps of this table from here on.
+    pub(super) fn steps(&self) -> Steps {
+        Steps::of(self.report.name.as_str(), self.shared.run.request.run_at.into())
     }
 
     pub(super) fn count(&mut self, counts: ChangeCounts) {
@@ -298,7 +311,8 @@ impl Table<'_> {
         self.report.deleted += counts.deleted;
     }
 
-    pub(super) fn published(&mut self, key: String) {
+    pub(super) fn published(&mut self, key: String, bytes: u64) {
+        self.report.bytes_written += bytes;
         self.report.cdc_keys.push(key.clone());
         self.report.cdc_key = Some(key);
     }

@@ -5,17 +5,42 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use super::base::{expect_table, vanished};
 use super::footer::Footer;
 use super::layout::{Place, RunTime};
-use super::parquet::read_footer;
+use super::parquet::{Written, read_footer, read_writer};
 use super::store::{Listed, ObjectStore};
 use crate::error::Result;
 
 /// So many footers are asked for at once.
 const AT_ONCE: usize = 32;
 
-/// The objects of a table's log, oldest first, tombstones included.
+/// The objects of a table's log, oldest first, tombstones included. Those of another program that an imported log begins after
+/// are none of it; any other one is a fault where its footer is read.
 pub(crate) async fn list(store: &dyn ObjectStore, place: &Place) -> Result<Vec<(RunTime, Listed)>> {
     let listed = store.list(place.cdc_prefix(), None).await?;
-    Ok(listed.into_iter().filter_map(|entry| Some((place.cdc_run_at(&entry.key)?, entry))).collect())
+    let mut listed: Vec<_> =
+        listed.into_iter().filter_map(|entry| Some((place.cdc_run_at(&entry.key)?, entry))).collect();
+    if let Some(last) = inherited(store, &listed).await? {
+        listed.retain(|(_, entry)| entry.key > last);
+    }
+    Ok(listed)
+}
+
+/// The last object that the log begins after, where its first one is of another program.
+async fn inherited(store: &dyn ObjectStore, listed: &[(RunTime, Listed)]) -> Result<Option<String>> {
+    let keys = listed.iter().map(|(_, entry)| &entry.key);
+    let mut writers = stream::iter(keys).map(|key| read_writer(store, key)).buffered(AT_ONCE);
+    let mut by_others = false;
+    while let Some(written) = writers.try_next().await? {
+        match written {
+            Some((Written::ByOthers { .. }, _)) => by_others = true,
+            // A tombstone may come before the object that says where the log begins.
+            Some((Written::ByUs(footer), _)) if by_others && footer.log_begins_after.is_some() => {
+                return Ok(footer.log_begins_after);
+            }
+            _ if !by_others => return Ok(None),
+            _ => {}
+        }
+    }
+    Ok(None)
 }
 
 /// The footers of these objects of a table's log, in their order.

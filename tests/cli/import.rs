@@ -70,6 +70,31 @@ fn the_changes_of_the_original_stay_and_are_not_part_of_the_log() {
 }
 
 #[test]
+fn history_and_restore_begin_where_the_imported_log_does() {
+    let desk = of_the_original();
+    foreign(&desk, "lake/cdc/clientes/clientes_20250110_190000.parquet", &["c-2"]);
+    import(&desk, &["--run-at", "2026-11-20T09:00:00Z", "--table", "clientes"]).json();
+    desk.report(&["--table", "clientes", "--run-at", "2026-11-20T12:00:00Z"]);
+    let history = desk.run(&["history", "--lake", "lake", "--table", "clientes", "--json"]).json();
+    let changes = history["tables"][0]["changes"].as_array().unwrap();
+    let inserted: Vec<_> = changes.iter().map(|change| change["inserted"].as_u64().unwrap()).collect();
+    assert_eq!((&history["tables"][0]["error"], inserted), (&Value::Null, vec![3, 1]));
+
+    let restore = |at: &str| {
+        let name = format!("{at}.csv").replace(':', "-");
+        desk.run(&["restore", "--lake", "lake", "--table", "clientes", "--at", at, "--output", &name]).expect(0, &[]);
+        fs::read_to_string(desk.path(&name)).unwrap()
+    };
+    assert_eq!(restore("2026-11-20T09:00:00Z").lines().count(), 1 + 3);
+    desk.run(&["restore", "--lake", "lake", "--table", "clientes", "--at", "2025-06-01", "--output", "early.csv"])
+        .expect(2, &["BeforeHistory"]);
+
+    foreign(&desk, "lake/cdc/clientes/clientes_20990101_000000.parquet", &["c-9"]);
+    desk.run(&["history", "--lake", "lake", "--table", "clientes"])
+        .expect(1, &["ForeignObject", "clientes_20990101_000000"]);
+}
+
+#[test]
 fn the_log_begins_after_the_names_of_the_original_whatever_its_clock_said() {
     let desk = of_the_original();
     foreign(&desk, "lake/cdc/clientes/clientes_20261120_120000.parquet", &["c-1"]);

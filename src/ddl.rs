@@ -9,11 +9,11 @@ use arrow::datatypes::FieldRef;
 
 pub use self::athena::athena;
 use crate::error::{Error, Result};
-use crate::lake::base::BaseOutline;
 use crate::lake::capture::{self, CapturedTable};
 use crate::lake::cdc_schema;
 use crate::lake::footer::{FileKind, Footer};
 use crate::lake::layout::Place;
+use crate::lake::outline::BaseOutline;
 use crate::lake::parquet::{Description, read_description};
 use crate::lake::store::ObjectStore;
 use crate::source::sqlserver::MetadataColumns;

@@ -24,10 +24,10 @@ use arrow::datatypes::SchemaRef;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 
-use super::base::BaseOutline;
 use super::fetch::collect;
 use super::footer::{FileKind, Footer};
 use super::layout::{Place, RunTime};
+use super::outline::BaseOutline;
 use super::parquet::{empty_file, read_footer};
 use super::state::{Claim, Head, STATE_LIMIT, State};
 use super::store::{Condition, ETag, ObjectStore, Payload, Put};

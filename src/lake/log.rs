@@ -2,9 +2,9 @@
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 
-use super::base::{expect_table, vanished};
 use super::footer::Footer;
 use super::layout::{Place, RunTime};
+use super::outline::{expect_table, vanished};
 use super::parquet::{Written, read_footer, read_writer};
 use super::store::{Listed, ObjectStore};
 use crate::error::Result;

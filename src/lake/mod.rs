@@ -8,6 +8,7 @@ pub mod fingerprints;
 pub mod footer;
 pub mod layout;
 pub(crate) mod log;
+pub mod outline;
 pub mod parquet;
 pub mod state;
 pub mod store;

@@ -8,8 +8,9 @@ use super::Run;
 use super::compare::{Comparison, Job, Stamp, compare, complete};
 use super::output::{Destination, UnboundFingerprints};
 use crate::error::{Error, Result};
-use crate::lake::base::{Base, BaseOutline};
+use crate::lake::base::Base;
 use crate::lake::fingerprints::{Fingerprints, Found, Origin};
+use crate::lake::outline::BaseOutline;
 use crate::lake::store::{ETag, Stages};
 use crate::table::{TableSchema, TableSpec};
 

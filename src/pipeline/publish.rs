@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::compare::{Comparison, Stamp};
 use super::steps::Steps;
 use crate::error::Result;
-use crate::lake::base::BaseOutline;
 use crate::lake::commit::{StateVersion, Step, TableLog};
+use crate::lake::outline::BaseOutline;
 use crate::lake::state::Head;
 use crate::lake::store::ETag;
 

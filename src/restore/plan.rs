@@ -3,11 +3,12 @@
 use super::At;
 use crate::error::{Error, Result};
 use crate::history::{Wrote, wrote};
-use crate::lake::base::{Base, full_load, vanished};
+use crate::lake::base::{Base, full_load};
 use crate::lake::fetch::fetch_within;
 use crate::lake::footer::{FileKind, Footer};
 use crate::lake::layout::{Place, RunTime};
 use crate::lake::log;
+use crate::lake::outline::vanished;
 use crate::lake::parquet::{ParquetFile, read_footer};
 use crate::lake::store::{ETag, Listed, ObjectStore, Payload};
 use crate::table::TableName;

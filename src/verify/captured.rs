@@ -8,11 +8,11 @@ use arrow::datatypes::Int32Type;
 
 use super::{TableVerification, Verification};
 use crate::error::{Error, Result};
-use crate::lake::base::BaseOutline;
 use crate::lake::capture::{self, Captured, CapturedHead, CapturedTable};
 use crate::lake::fetch::fetch;
 use crate::lake::footer::{FileKind, Footer};
 use crate::lake::layout::Place;
+use crate::lake::outline::BaseOutline;
 use crate::lake::parquet::{ParquetFile, read_footer};
 use crate::lake::state::Head;
 use crate::lake::store::ObjectStore;

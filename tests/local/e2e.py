@@ -9,51 +9,24 @@ from __future__ import annotations
 import collections
 import io
 import json
-import shutil
 import subprocess
 import tempfile
 import unittest
 from collections.abc import Callable
-from contextlib import ExitStack
-from pathlib import Path
 
 import pyarrow.parquet
 from botocore.exceptions import ClientError
 
 import stack as local
+from cases import BROKEN, EXPECTED, MOMENTS, Emulated, OnSample
 from killer import PowerCut, proxy
 from stack import Stack
 
-MOMENTS = {version: f"2026-11-20T{9 + version:02}:00:00Z" for version in range(1, 5)}
-EXPECTED = {int(version): tables for version, tables in json.loads((local.SAMPLE / "expected.json").read_text()).items()}
-BROKEN = 4
 OPS = {"I": "inserted", "U": "updated", "D": "deleted"}
 COUNTS = ("rows", "inserted", "updated", "deleted", "silent_changes")
 
 
-class Deployed(unittest.TestCase):
-    """One emulation for all tests; a stack and a stand-in for each."""
-
-    @classmethod
-    def setUpClass(cls) -> None:
-        cls.programs = local.build()
-        servers = ExitStack()
-        cls.addClassCleanup(servers.close)
-        cls.aws = servers.enter_context(local.emulation())
-        cls.dataset = Path(servers.enter_context(tempfile.TemporaryDirectory()))
-        add_versions(cls.dataset)
-
-    def setUp(self) -> None:
-        self.kaggle = self.enterContext(local.stand_in(self.programs.stand_in, self.dataset))
-
-    def deploy(self, name: str, **parameters: str) -> Stack:
-        """A stack that is ready for its first run."""
-        given = {**local.sample_parameters(self.kaggle), **parameters}
-        stack = local.deploy(self.aws, name, self.programs.binary, given)
-        stack.accept_plain_http()
-        stack.fill_secret()
-        return stack
-
+class Deployed(OnSample):
     def run_version(self, stack: Stack, version: int) -> dict:
         """Publishes a version, lets the schedule come round, and returns the report."""
         self.kaggle.publish(version)
@@ -205,7 +178,7 @@ class Deployed(unittest.TestCase):
             return subprocess.run(command, cwd=home, env=environment, check=False).returncode
 
 
-class Killed(unittest.TestCase):
+class Killed(Emulated):
     """The program against S3, killed at each of its writes in turn, before and after the write took effect."""
 
     TABLE = "clientes"
@@ -213,10 +186,7 @@ class Killed(unittest.TestCase):
 
     @classmethod
     def setUpClass(cls) -> None:
-        cls.programs = local.build()
-        servers = ExitStack()
-        cls.addClassCleanup(servers.close)
-        cls.aws = servers.enter_context(local.emulation())
+        super().setUpClass()
         cls.aws.client("s3").create_bucket(Bucket="killed")
 
     def test_whatever_write_a_run_is_killed_at_each_change_is_published_once(self) -> None:
@@ -264,14 +234,6 @@ class Killed(unittest.TestCase):
                 if cut:
                     cut.victim = process
                 return process.wait()
-
-
-def add_versions(folder: Path) -> None:
-    """The sample's versions, and one more in which a table is missing."""
-    for version in EXPECTED:
-        (folder / f"v{version}").symlink_to(local.SAMPLE / f"v{version}")
-    shutil.copytree(local.SAMPLE / "v3", folder / f"v{BROKEN}")
-    (folder / f"v{BROKEN}" / "produtos.csv").unlink()
 
 
 def cdc_key(table: str, moment: str) -> str:

@@ -10,12 +10,10 @@ import json
 import subprocess
 import tempfile
 import unittest
-from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 
 import stack as local
-from e2e import BROKEN, MOMENTS, add_versions
+from cases import BROKEN, MOMENTS, OnSample
 from killer import PowerCut, proxy
 from stack import Execution, Stack
 
@@ -23,28 +21,9 @@ TIMELESS = {"elapsed_ms", "peak_rss_bytes"}
 TABLES = ["clientes", "produtos", "transacao_produto", "transacoes"]
 
 
-class ByMap(unittest.TestCase):
-    """One emulation for all tests; a stack and a stand-in for each."""
-
-    @classmethod
-    def setUpClass(cls) -> None:
-        cls.programs = local.build()
-        servers = ExitStack()
-        cls.addClassCleanup(servers.close)
-        cls.aws = servers.enter_context(local.emulation())
-        cls.dataset = Path(servers.enter_context(tempfile.TemporaryDirectory()))
-        add_versions(cls.dataset)
-
-    def setUp(self) -> None:
-        self.kaggle = self.enterContext(local.stand_in(self.programs.stand_in, self.dataset))
-
+class ByMap(OnSample):
     def deploy(self, name: str, **parameters: str) -> Stack:
-        """A stack that is ready for its first run."""
-        given = {**local.sample_parameters(self.kaggle), "Prefix": "loyalty", **parameters}
-        stack = local.deploy(self.aws, name, self.programs.binary, given)
-        stack.accept_plain_http()
-        stack.fill_secret()
-        return stack
+        return super().deploy(name, **{"Prefix": "loyalty", **parameters})
 
     def deploy_map(self, name: str) -> Stack:
         return self.deploy(name, Orchestration="map", MapConcurrency="4")

@@ -12,7 +12,6 @@ import re
 import subprocess
 import tempfile
 import unittest
-from contextlib import ExitStack
 from decimal import Decimal
 from typing import Any
 
@@ -20,6 +19,7 @@ import pyarrow.parquet
 from botocore.exceptions import ClientError
 
 import stack as local
+from cases import Emulated
 from killer import PowerCut, run_into
 from stack import Stack
 
@@ -32,15 +32,8 @@ FIRST, CHANGES, IDLE, MORE = range(4)
 Change = tuple[str, dict[str, Any]]
 
 
-class Deployed(unittest.TestCase):
-    """One emulation for all tests; a database for each."""
-
-    @classmethod
-    def setUpClass(cls) -> None:
-        cls.programs = local.build()
-        servers = ExitStack()
-        cls.addClassCleanup(servers.close)
-        cls.aws = servers.enter_context(local.emulation())
+class Deployed(Emulated):
+    """A database for each test."""
 
     def setUp(self) -> None:
         self.database = self.enterContext(local.database(self.programs.database))

@@ -13,13 +13,13 @@ import re
 import tempfile
 import time
 import unittest
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from cfnlint.decode import cfn_yaml
 
 import stack as local
+from cases import Emulated
 from killer import Recorder, proxy
 from stack import Stack
 
@@ -53,18 +53,15 @@ BY_KEY = {
 }
 
 
-class Whole(unittest.TestCase):
-    """One emulation and one stack, deployed with everything on."""
+class Whole(Emulated):
+    """One stack for all tests, deployed with everything on."""
 
     @classmethod
     def setUpClass(cls) -> None:
-        cls.programs = local.build()
-        servers = ExitStack()
-        cls.addClassCleanup(servers.close)
-        cls.aws = servers.enter_context(local.emulation())
-        folder = Path(servers.enter_context(tempfile.TemporaryDirectory()))
+        super().setUpClass()
+        folder = Path(cls.enterClassContext(tempfile.TemporaryDirectory()))
         add_versions(folder)
-        cls.kaggle = servers.enter_context(local.stand_in(cls.programs.stand_in, folder))
+        cls.kaggle = cls.enterClassContext(local.stand_in(cls.programs.stand_in, folder))
         cls.kaggle.publish(SAMPLE)
         cls.stack = cls.deploy()
 

@@ -8,11 +8,11 @@ use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
 use cdc_to_s3::Result;
-use cdc_to_s3::lake::base::BaseOutline;
 use cdc_to_s3::lake::cdc_schema;
 use cdc_to_s3::lake::commit::{Entry, Runner, StateVersion, Step, TableLog};
 use cdc_to_s3::lake::footer::{FileKind, Footer};
 use cdc_to_s3::lake::layout::RunTime;
+use cdc_to_s3::lake::outline::BaseOutline;
 use cdc_to_s3::lake::parquet::empty_file;
 use cdc_to_s3::lake::state::Head;
 use cdc_to_s3::position::Position;

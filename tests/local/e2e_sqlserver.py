@@ -129,6 +129,21 @@ class Deployed(Emulated):
         function = self.aws.client("lambda").get_function_configuration(FunctionName=plain.function)
         self.assertEqual(sorted(self.policies(function["Role"])), ["failed-runs", "lake", "log", "secret"])
 
+    def test_the_stack_makes_the_endpoints_of_its_network_where_it_is_told_to(self) -> None:
+        ec2 = self.aws.client("ec2")
+        vpc = ec2.create_vpc(CidrBlock="10.1.0.0/16")["Vpc"]["VpcId"]
+        subnet = ec2.create_subnet(VpcId=vpc, CidrBlock="10.1.1.0/24")["Subnet"]["SubnetId"]
+        routes = ec2.create_route_table(VpcId=vpc)["RouteTable"]["RouteTableId"]
+        group = ec2.create_security_group(GroupName="reader", Description="the function", VpcId=vpc)["GroupId"]
+        network = {"VpcSubnetIds": subnet, "VpcSecurityGroupIds": group}
+        self.deploy("reached", **network, VpcEndpointsIn=vpc, VpcRouteTableIds=routes)
+        found = ec2.describe_vpc_endpoints(Filters=[{"Name": "vpc-id", "Values": [vpc]}])["VpcEndpoints"]
+        services = {endpoint["ServiceName"].rpartition(".")[2]: endpoint for endpoint in found}
+        self.assertEqual(sorted(services), ["s3", "secretsmanager"])
+        self.assertEqual(services["s3"]["RouteTableIds"], [routes])
+        self.assertEqual(services["secretsmanager"]["SubnetIds"], [subnet])
+        self.assertTrue(services["secretsmanager"]["PrivateDnsEnabled"])
+
     def schedules(self, stack: Stack) -> list[str]:
         scheduler = self.aws.client("scheduler")
         found = [schedule for schedule in scheduler.list_schedules()["Schedules"] if stack.function in schedule["Target"]["Arn"]]
@@ -143,6 +158,7 @@ class Deployed(Emulated):
             ({"SqlServerSecretArn": self.secret, "Dataset": "a/b", "Tables": "[1]"}, "described by Config"),
             ({**whole, "VpcSubnetIds": "subnet-0a1b2c3d"}, "Give VpcSecurityGroupIds"),
             ({**whole, "VpcSecurityGroupIds": "sg-0a1b2c3d"}, "Give VpcSubnetIds"),
+            ({**whole, "VpcEndpointsIn": "vpc-0a1b2c3d"}, "Give VpcSubnetIds with VpcEndpointsIn"),
         ]
         for parameters, words in cases:
             with self.subTest(words), self.assertRaisesRegex(ClientError, words):

@@ -142,7 +142,10 @@ class Deployed(Emulated):
         self.assertEqual(sorted(services), ["s3", "secretsmanager"])
         self.assertEqual(services["s3"]["RouteTableIds"], [routes])
         self.assertEqual(services["secretsmanager"]["SubnetIds"], [subnet])
-        self.assertTrue(services["secretsmanager"]["PrivateDnsEnabled"])
+        groups = ec2.describe_security_groups(Filters=[{"Name": "vpc-id", "Values": [vpc]}])["SecurityGroups"]
+        [ingress] = next(one["IpPermissions"] for one in groups if one["Description"].startswith("Lets reached"))
+        self.assertEqual((ingress["FromPort"], ingress["ToPort"]), (443, 443))
+        self.assertEqual([pair["GroupId"] for pair in ingress["UserIdGroupPairs"]], [group])
 
     def schedules(self, stack: Stack) -> list[str]:
         scheduler = self.aws.client("scheduler")

@@ -24,20 +24,19 @@ pub(crate) async fn list(store: &dyn ObjectStore, place: &Place) -> Result<Vec<(
     Ok(listed)
 }
 
-/// The last object that the log begins after, where its first one is of another program.
+/// The last object that the log begins after, where its first one is of another program; else that one is all that is read.
 async fn inherited(store: &dyn ObjectStore, listed: &[(RunTime, Listed)]) -> Result<Option<String>> {
-    let keys = listed.iter().map(|(_, entry)| &entry.key);
-    let mut writers = stream::iter(keys).map(|key| read_writer(store, key)).buffered(AT_ONCE);
-    let mut by_others = false;
+    let Some(((_, first), later)) = listed.split_first() else { return Ok(None) };
+    if !matches!(read_writer(store, &first.key).await?, Some((Written::ByOthers { .. }, _))) {
+        return Ok(None);
+    }
+    let mut writers = stream::iter(later).map(|(_, entry)| read_writer(store, &entry.key)).buffered(AT_ONCE);
     while let Some(written) = writers.try_next().await? {
-        match written {
-            Some((Written::ByOthers { .. }, _)) => by_others = true,
-            // A tombstone may come before the object that says where the log begins.
-            Some((Written::ByUs(footer), _)) if by_others && footer.log_begins_after.is_some() => {
-                return Ok(footer.log_begins_after);
-            }
-            _ if !by_others => return Ok(None),
-            _ => {}
+        // A tombstone may come before the object that says where the log begins.
+        if let Some((Written::ByUs(footer), _)) = written
+            && footer.log_begins_after.is_some()
+        {
+            return Ok(footer.log_begins_after);
         }
     }
     Ok(None)

@@ -70,30 +70,22 @@ impl Feed<'_> {
     /// Writes the metrics of a run that took `took` and has ended at `at`, where log lines are JSON. A dry run has none:
     /// nothing has happened.
     pub fn emit(&self, outcome: Result<&Report, &Error>, took: Duration, at: DateTime<Utc>) {
-        if is_collected() {
-            self.lines(outcome, took, at).iter().for_each(|line| write(line));
-        }
+        write(self.lines(outcome, took, at));
     }
 
     /// Writes the metrics of tables for which the plan of a run has found nothing to do.
     pub fn emit_tables(&self, tables: &[TableReport], at: DateTime<Utc>) {
-        if is_collected() {
-            tables.iter().filter_map(|table| self.table(table, at)).for_each(|line| write(&line));
-        }
+        write(tables.iter().filter_map(|table| self.table(table, at)));
     }
 
     /// Writes the metrics of one table of a run, which had an invocation of its own.
     pub fn emit_step(&self, table: &str, outcome: Result<&Report, &Error>, at: DateTime<Utc>) {
-        if is_collected() {
-            self.step_lines(table, outcome, at).iter().for_each(|line| write(line));
-        }
+        write(self.step_lines(table, outcome, at));
     }
 
     /// Writes the metrics of a run whose tables had an invocation each: of the run, and of the tables whose own did not live to.
     pub fn emit_end(&self, report: &Report, at: DateTime<Utc>) {
-        if is_collected() {
-            self.end_lines(report, at).iter().for_each(|line| write(line));
-        }
+        write(self.end_lines(report, at));
     }
 
     fn step_lines(&self, table: &str, outcome: Result<&Report, &Error>, at: DateTime<Utc>) -> Vec<String> {
@@ -221,9 +213,7 @@ pub(crate) struct Measured<'a> {
 impl Measured<'_> {
     /// Writes the metrics of the tables among the log lines, where those are JSON.
     pub(crate) fn emit(&self, tables: &[TableReport]) {
-        if is_collected() {
-            tables.iter().filter_map(|table| self.line(table)).for_each(|line| write(&line));
-        }
+        write(tables.iter().filter_map(|table| self.line(table)));
     }
 
     /// The metrics of a table; `None` where nothing was measured.
@@ -317,10 +307,14 @@ fn dimension_value(text: &str) -> String {
     value
 }
 
-/// Writes a line at once, so that no other one gets into it.
-fn write(line: &str) {
-    // There is nowhere to report that stderr is closed.
-    let _ = std::io::stderr().write_all(line.as_bytes());
+/// Writes the lines where log lines are JSON, each at once, so that no other one gets into it.
+fn write(lines: impl IntoIterator<Item = String>) {
+    if is_collected() {
+        for line in lines {
+            // There is nowhere to report that stderr is closed.
+            let _ = std::io::stderr().write_all(line.as_bytes());
+        }
+    }
 }
 
 #[cfg(test)]

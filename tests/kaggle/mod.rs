@@ -1,7 +1,5 @@
 //! The Kaggle client against the stand-in: every fault of the contract.
 
-#![allow(clippy::unwrap_used, reason = "helpers of tests")]
-
 mod calls;
 mod downloads;
 mod faulty_downloads;

@@ -4,8 +4,6 @@
 //! What must hold: whatever can be waited out is waited out, whatever cannot ends as a `Transient` error before the
 //! deadline, and what it leaves behind is completed by the next run over a good wire, each change exactly once.
 
-#![allow(clippy::unwrap_used, reason = "helpers of tests")]
-
 mod deadline;
 mod runs;
 mod s3;

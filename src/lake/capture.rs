@@ -13,7 +13,7 @@ use super::state::{Head, STATE_LIMIT, State};
 use super::store::{ObjectStore, read_all};
 use crate::error::{Error, Result};
 use crate::position::{Lsn, Position};
-use crate::table::{TableName, TableSchema};
+use crate::table::{Provenance, TableName, TableSchema};
 
 /// The database that changes come from. An LSN means nothing in another one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -161,6 +161,7 @@ pub fn head(run_at: RunTime, position: Lsn, rows: u64, captured: CapturedHead) -
         row_set_hash: String::new(),
         schema: TableSchema::default(),
         captured: Some(captured),
+        provenance: Provenance::default(),
     }
 }
 

@@ -184,22 +184,12 @@ impl<'a> TableLog<'a> {
 
     fn tombstone(&self, claim: &Claim, head: Option<&Head>, schema: TableSchema) -> Footer {
         Footer {
-            kind: FileKind::Tombstone,
-            table: self.place.table().to_owned(),
-            key_columns: Vec::new(),
-            run_at: claim.run_at,
-            owner: self.runner.owner.clone(),
             position: head.and_then(|head| head.position.clone()),
             previous_run_at: head.map(|head| head.run_at),
             rows: head.map_or(0, |head| head.rows),
-            inserted: 0,
-            updated: 0,
-            deleted: 0,
-            silent_changes: 0,
             row_set_hash: head.map(|head| head.row_set_hash.clone()).unwrap_or_default(),
             schema,
-            captured: None,
-            log_begins_after: None,
+            ..Footer::new(FileKind::Tombstone, self.place.table(), claim.run_at, &self.runner.owner)
         }
     }
 

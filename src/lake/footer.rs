@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use super::capture::Captured;
 use super::layout::RunTime;
 use crate::position::Position;
-use crate::table::TableSchema;
+use crate::table::{Provenance, TableSchema};
 
 /// The version of the files' format that this program writes, and the newest that it reads.
 pub const FORMAT_VERSION: u32 = 1;
@@ -62,9 +62,34 @@ pub struct Footer {
     /// In the first CDC object of a log that was begun in the folder of another program's: the key of the last object
     /// there that is not of this log.
     pub log_begins_after: Option<String>,
+    /// What the snapshot was read from, and what was guessed of it.
+    pub provenance: Provenance,
 }
 
 impl Footer {
+    /// The footer of a file without rows, of which nothing else is known.
+    pub fn new(kind: FileKind, table: impl Into<String>, run_at: RunTime, owner: impl Into<String>) -> Self {
+        Self {
+            kind,
+            table: table.into(),
+            key_columns: Vec::new(),
+            run_at,
+            owner: owner.into(),
+            position: None,
+            previous_run_at: None,
+            rows: 0,
+            inserted: 0,
+            updated: 0,
+            deleted: 0,
+            silent_changes: 0,
+            row_set_hash: String::new(),
+            schema: TableSchema::default(),
+            captured: None,
+            log_begins_after: None,
+            provenance: Provenance::default(),
+        }
+    }
+
     /// Whether `other` was written for the same purpose from the same data, so that one can stand for the other.
     pub fn same_work(&self, other: &Self) -> bool {
         let counts = |footer: &Self| (footer.rows, footer.inserted, footer.updated, footer.deleted);
@@ -108,6 +133,8 @@ impl Footer {
             text("schema", json(&self.schema)),
         ];
         entries.extend(self.captured.as_ref().map(|captured| text("captured", json(captured))));
+        let provenance = Some(&self.provenance).filter(|provenance| !provenance.is_unknown());
+        entries.extend(provenance.map(|provenance| text("provenance", json(provenance))));
         entries.extend(self.log_begins_after.iter().map(|key| text("log_begins_after", key.clone())));
         entries
     }
@@ -134,7 +161,8 @@ impl Footer {
             silent_changes: entries.parsed("silent_changes")?,
             row_set_hash: entries.text("row_set_hash")?.to_owned(),
             schema: entries.json("schema")?,
-            captured: if entries.text("captured").is_ok() { Some(entries.json("captured")?) } else { None },
+            captured: entries.optional("captured")?,
+            provenance: entries.optional("provenance")?.unwrap_or_default(),
             log_begins_after: entries.text("log_begins_after").ok().map(str::to_owned),
         })
     }
@@ -162,6 +190,10 @@ impl Entries<'_> {
         self.text(name)?.parse().map_err(|_| name)
     }
 
+    fn optional<T: DeserializeOwned>(&self, name: &'static str) -> Result<Option<T>, &'static str> {
+        if self.text(name).is_ok() { self.json(name).map(Some) } else { Ok(None) }
+    }
+
     fn json<T: DeserializeOwned>(&self, name: &'static str) -> Result<T, &'static str> {
         let text = self.text(name)?;
         let bare = || serde_json::from_value(serde_json::Value::String(text.to_owned()));
@@ -176,30 +208,24 @@ pub(crate) mod tests {
     use super::*;
 
     pub(crate) fn footer(kind: FileKind, seconds: i64) -> Footer {
+        let run_at = RunTime::new(DateTime::from_timestamp(seconds, 0).unwrap());
         Footer {
-            kind,
-            table: "t".to_owned(),
             key_columns: vec!["id".to_owned(), "n".to_owned()],
-            run_at: RunTime::new(DateTime::from_timestamp(seconds, 0).unwrap()),
-            owner: "event:1".to_owned(),
             position: Some(Position::Version(3)),
-            previous_run_at: None,
             rows: 5,
             inserted: 2,
             updated: 1,
-            deleted: 0,
             silent_changes: 1,
             row_set_hash: "00".repeat(16),
-            schema: TableSchema::default(),
-            captured: None,
-            log_begins_after: None,
+            ..Footer::new(kind, "t", run_at, "event:1")
         }
     }
 
     #[test]
     fn a_footer_survives_the_metadata() {
         for position in [None, Some(Position::Version(3)), Some(Position::Mark("xxh3:12".to_owned()))] {
-            let before = Footer { position, ..footer(FileKind::Cdc, 1_700_000_000) };
+            let provenance = Provenance { files: vec!["a/t.csv".to_owned()], guessed_encoding: None };
+            let before = Footer { position, provenance, ..footer(FileKind::Cdc, 1_700_000_000) };
             assert_eq!(Footer::from_metadata(Some(&before.to_metadata())), Ok(before));
         }
     }

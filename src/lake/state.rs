@@ -10,7 +10,7 @@ use super::layout::RunTime;
 use super::store::ETag;
 use crate::error::{Error, Result};
 use crate::position::Position;
-use crate::table::TableSchema;
+use crate::table::{Provenance, TableSchema};
 
 /// The greatest size of a state object, in bytes. A schema of 4096 columns fits.
 pub(crate) const STATE_LIMIT: u64 = 4 * 1024 * 1024;
@@ -44,6 +44,9 @@ pub struct Head {
     /// How far a database's captured changes were read; `None` where snapshots are compared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub captured: Option<CapturedHead>,
+    /// What the snapshot was read from, and what was guessed of it.
+    #[serde(default, skip_serializing_if = "Provenance::is_unknown")]
+    pub provenance: Provenance,
 }
 
 /// A run's intent: it names the CDC object before that exists.

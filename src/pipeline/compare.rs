@@ -17,7 +17,7 @@ use crate::lake::layout::RunTime;
 use crate::lake::store::Payload;
 use crate::position::Position;
 use crate::table::{
-    ColumnType, OnDuplicateKey, PassError, SchemaChange, TableFile, TableSchema, TableSpec, empty_table,
+    ColumnType, OnDuplicateKey, PassError, Provenance, SchemaChange, TableFile, TableSchema, TableSpec, empty_table,
 };
 use crate::trigger::Deadline;
 
@@ -68,6 +68,7 @@ pub(super) struct Comparison {
     pub(super) schema: TableSchema,
     pub(super) schema_changes: Vec<SchemaChange>,
     pub(super) warnings: Vec<String>,
+    pub(super) provenance: Provenance,
     pub(super) set_hash: SetHash,
     pub(super) cdc: Option<(Payload, Footer)>,
     pub(super) full_load: (Payload, Footer),
@@ -170,11 +171,7 @@ fn last_lines(job: &Job, schema: &TableSchema, plan: &PrintPlan) -> Result<HashM
 fn footer(job: &Job, pass: &Pass, kind: FileKind) -> Footer {
     let Outcome { counts, new_set, .. } = pass.outcome;
     Footer {
-        kind,
-        table: job.spec.name.to_string(),
         key_columns: job.spec.pk.clone(),
-        run_at: job.stamp.run_at,
-        owner: job.stamp.owner.clone(),
         position: job.stamp.position.clone(),
         previous_run_at: job.stamp.previous_run_at,
         rows: counts.rows,
@@ -184,8 +181,9 @@ fn footer(job: &Job, pass: &Pass, kind: FileKind) -> Footer {
         silent_changes: counts.silent,
         row_set_hash: new_set.to_hex(),
         schema: pass.schema.clone(),
-        captured: None,
         log_begins_after: job.stamp.log_begins_after.clone().filter(|_| kind == FileKind::Cdc),
+        provenance: job.file.provenance(),
+        ..Footer::new(kind, job.spec.name.as_str(), job.stamp.run_at, &job.stamp.owner)
     }
 }
 
@@ -201,6 +199,7 @@ fn comparison(
         counts,
         schema_changes: job.stored.as_ref().map(|stored| schema.changes_since(stored)).unwrap_or_default(),
         warnings: warnings(&job.spec, &schema, counts),
+        provenance: job.file.provenance(),
         schema,
         set_hash,
         cdc: cdc.map(|payload| (payload, changes)),

@@ -12,7 +12,7 @@ use crate::lake::base::Base;
 use crate::lake::fingerprints::{Fingerprints, Found, Origin};
 use crate::lake::outline::BaseOutline;
 use crate::lake::store::{ETag, Stages};
-use crate::table::{TableSchema, TableSpec};
+use crate::table::{Provenance, TableSchema, TableSpec};
 
 /// A comparison, and what the next one will want of it.
 pub(super) struct Compared {
@@ -29,6 +29,7 @@ pub(super) async fn compare_with_base(
     spec: &TableSpec,
     outline: &BaseOutline,
     stored: Option<TableSchema>,
+    before: &Provenance,
     stamp: &Stamp,
     stages: Stages,
 ) -> Result<Compared> {
@@ -39,9 +40,11 @@ pub(super) async fn compare_with_base(
     let workspace = run.workspace.clone();
     let destination = Destination { table: spec.name.clone(), run_at: stamp.run_at, workspace, stages };
     let (deadline, progress) = (run.request.deadline, run.progress.rows(spec.name.as_str()));
+    let file = archive.table(&spec.name, &run.workspace)?;
+    file.remember(before);
     let job = Job {
         spec: spec.clone(),
-        file: archive.table(&spec.name, &run.workspace)?,
+        file,
         base,
         stored,
         stamp: stamp.clone(),

@@ -102,6 +102,7 @@ impl Publication<'_> {
             row_set_hash: found.set_hash.to_hex(),
             schema: found.schema.clone(),
             captured: None,
+            provenance: found.provenance.clone(),
         }
     }
 }

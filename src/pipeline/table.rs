@@ -17,7 +17,7 @@ use crate::lake::outline::BaseOutline;
 use crate::lake::store::{ETag, Stages, Underway};
 use crate::position::Position;
 use crate::report::{TableReport, TableStatus};
-use crate::table::{TableSchema, TableSpec};
+use crate::table::{Provenance, TableSchema, TableSpec};
 
 /// How often a run enters a table anew after losing a race for its state.
 const ENTRIES: u32 = 3;
@@ -101,7 +101,7 @@ async fn enter(run: &Run<'_>, spec: &TableSpec, state: &StateVersion) -> Result<
     // What is not stored is taken back, whatever becomes of the rest.
     let (stages, underway) = Stages::open(run.store, !run.request.dry_run);
     let started = Start { state, resumed: claim.is_some(), outline: &outline, stamp: &stamp };
-    let ended = compare_and_store(run, spec, &started, stages).await;
+    let ended = Box::pin(compare_and_store(run, spec, &started, stages)).await;
     run.settle(spec, underway).await;
     ended
 }
@@ -119,7 +119,8 @@ async fn compare_and_store(run: &Run<'_>, spec: &TableSpec, start: &Start<'_>, s
     let Start { state, resumed, outline, stamp } = *start;
     let stored = stored_schema(state, outline);
     let mut steps = Steps::of(spec.name.as_str(), stamp.run_at);
-    let compared = Box::pin(compare_with_base(run, spec, outline, stored.cloned(), stamp, stages)).await?;
+    let before = provenance(state, outline);
+    let compared = Box::pin(compare_with_base(run, spec, outline, stored.cloned(), &before, stamp, stages)).await?;
     let Compared { found, fingerprints, replaced } = compared;
     let counts = found.counts;
     steps.counted("compared", counts.rows, [counts.inserted, counts.updated, counts.deleted]);
@@ -188,6 +189,12 @@ fn stored_schema<'a>(state: &'a StateVersion, outline: &'a BaseOutline) -> Optio
     let base = outline.newest()?;
     let head = state.state.head.as_ref().filter(|head| head.run_at == base.run_at);
     Some(head.map(|head| &head.schema).filter(|schema| schema.columns == base.schema.columns).unwrap_or(&base.schema))
+}
+
+/// What the base was read from. The head knows it of the newest run, also of one that wrote no object.
+fn provenance(state: &StateVersion, outline: &BaseOutline) -> Provenance {
+    let head = state.state.head.as_ref().map(|head| &head.provenance).filter(|provenance| !provenance.is_unknown());
+    head.or(outline.newest().map(|footer| &footer.provenance)).cloned().unwrap_or_default()
 }
 
 /// A dry run looks on as if the claim in its way had ended; fencing it would be a write.

@@ -21,9 +21,7 @@ pub use self::keys::KeyCandidate;
 use crate::error::{Error, Result};
 use crate::pipeline::Progress;
 use crate::source::archive::Archive;
-use crate::table::{
-    ColumnType, Encoding, OnDuplicateKey, SchemaPolicy, TableFile, TableName, TableSpec, UpdateDetection,
-};
+use crate::table::{ColumnType, Encoding, TableFile, TableName, TableSpec};
 use crate::workspace::Workspace;
 
 /// What a dataset looks like.
@@ -168,19 +166,7 @@ fn surveyed(
 
 /// A table of which only name and delimiter are known.
 fn undecided(name: TableName, sep: u8) -> TableSpec {
-    TableSpec {
-        name,
-        sep,
-        encoding: None,
-        null_values: Vec::new(),
-        pk: Vec::new(),
-        date_field: None,
-        update_detection: UpdateDetection::Content,
-        on_duplicate_key: OnDuplicateKey::Fail,
-        max_deleted_fraction: 1.0,
-        columns: BTreeMap::new(),
-        schema: SchemaPolicy::Evolve,
-    }
+    TableSpec { sep, max_deleted_fraction: 1.0, ..TableSpec::new(name, Vec::new()) }
 }
 
 fn unfit_name(stem: &str, is_wrong: &str) -> Error {

@@ -27,6 +27,8 @@ pub struct CsvFile {
     name: String,
     open: Opener,
     detected: OnceLock<Encoding>,
+    /// The guess of an earlier run, taken in place of a new one.
+    remembered: OnceLock<Encoding>,
 }
 
 /// Some rows of a table, with the place that each came from.
@@ -57,7 +59,7 @@ impl From<Error> for PassError {
 impl CsvFile {
     /// A file called `name` in messages.
     pub fn new(name: impl Into<String>, open: Opener) -> Self {
-        Self { name: name.into(), open, detected: OnceLock::new() }
+        Self { name: name.into(), open, detected: OnceLock::new(), remembered: OnceLock::new() }
     }
 
     /// Its name, for messages.
@@ -80,9 +82,19 @@ impl CsvFile {
         Ok(count)
     }
 
+    /// Where the encoding has to be guessed, makes the guess that an earlier run made.
+    pub fn remember_encoding(&self, name: &str) {
+        if let Some(encoding) = Encoding::from_name(name) {
+            self.remembered.get_or_init(|| encoding);
+        }
+    }
+
     /// Looks at the whole file to learn its encoding, after [`PassError::NotUtf8`].
     pub fn detect_encoding(&self) -> Result<()> {
-        let encoding = text::detect(self.bytes()?, &self.name)?;
+        let encoding = match self.remembered.get() {
+            Some(encoding) => *encoding,
+            None => text::detect(self.bytes()?, &self.name)?,
+        };
         self.detected.get_or_init(|| encoding);
         Ok(())
     }
@@ -309,23 +321,16 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::table::{OnDuplicateKey, SchemaPolicy, TableName, UpdateDetection};
+    use crate::table::TableName;
 
     /// Reads `text` as the int64 columns `a`, `b` and `c`, of which `b` and `c` are declared.
     fn fault(text: &'static str) -> PassError {
         let declared = ["b", "c"].map(|name| (name.to_owned(), ColumnType::Int64));
         let spec = TableSpec {
-            name: TableName::parse("t").unwrap(),
             sep: b';',
-            encoding: None,
             null_values: vec!["-".to_owned()],
-            pk: vec!["a".to_owned()],
-            date_field: None,
-            update_detection: UpdateDetection::Content,
-            on_duplicate_key: OnDuplicateKey::Fail,
-            max_deleted_fraction: 1.0,
             columns: BTreeMap::from(declared),
-            schema: SchemaPolicy::Evolve,
+            ..TableSpec::new(TableName::parse("t").unwrap(), vec!["a".to_owned()])
         };
         let columns = ["a", "b", "c"].map(|name| Column { name: name.to_owned(), column_type: ColumnType::Int64 });
         let schema = TableSchema { columns: columns.to_vec(), source: Vec::new() };

@@ -2,6 +2,7 @@
 
 use super::file::{CsvFile, PassError, Rows};
 use super::parquet_file::ParquetTable;
+use super::provenance::Provenance;
 use super::schema::TableSchema;
 use super::spec::{Encoding, TableSpec};
 use crate::error::{Error, Result};
@@ -85,6 +86,19 @@ impl TableFile {
             Self::Csv(file) => file.detected(),
             Self::Parquet(_) => None,
         }
+    }
+
+    /// Reads the file with the guesses that an earlier run made, as far as guesses are needed.
+    pub fn remember(&self, before: &Provenance) {
+        if let (Self::Csv(file), Some(guess)) = (self, before.guessed_encoding.as_deref()) {
+            file.remember_encoding(guess);
+        }
+    }
+
+    /// What was read, and what was guessed.
+    pub fn provenance(&self) -> Provenance {
+        let guessed_encoding = self.detected().map(|encoding| encoding.name().to_owned());
+        Provenance { files: vec![self.name().to_owned()], guessed_encoding }
     }
 
     /// Learns the file's encoding, after [`PassError::NotUtf8`].

@@ -84,6 +84,11 @@ pub enum Encoding {
 }
 
 impl Encoding {
+    /// From its name in the configuration.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Utf8, Self::Utf16, Self::Latin1].into_iter().find(|encoding| encoding.name() == name)
+    }
+
     /// Its name in the configuration.
     pub fn name(self) -> &'static str {
         match self {
@@ -125,4 +130,26 @@ pub struct TableSpec {
     pub columns: BTreeMap<String, ColumnType>,
     /// What happens on schema drift.
     pub schema: SchemaPolicy,
+}
+
+/// The share of rows that a run may delete where the configuration says nothing.
+const DEFAULT_MAX_DELETED_FRACTION: f64 = 0.5;
+
+impl TableSpec {
+    /// A table of which only name and key are configured; everything else has its default.
+    pub fn new(name: TableName, pk: Vec<String>) -> Self {
+        Self {
+            name,
+            sep: b',',
+            encoding: None,
+            null_values: Vec::new(),
+            pk,
+            date_field: None,
+            update_detection: UpdateDetection::Content,
+            on_duplicate_key: OnDuplicateKey::Fail,
+            max_deleted_fraction: DEFAULT_MAX_DELETED_FRACTION,
+            columns: BTreeMap::new(),
+            schema: SchemaPolicy::Evolve,
+        }
+    }
 }

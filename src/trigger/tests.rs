@@ -3,7 +3,6 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::Kind;
-use crate::table::{OnDuplicateKey, SchemaPolicy, UpdateDetection};
 
 fn now() -> DateTime<Utc> {
     Utc.with_ymd_and_hms(2026, 11, 20, 9, 0, 7).unwrap() + chrono::Duration::milliseconds(345)
@@ -25,19 +24,7 @@ fn schedule(time: &str, detail: &Value) -> Value {
 }
 
 fn spec(name: &str) -> TableSpec {
-    TableSpec {
-        name: TableName::parse(name).unwrap(),
-        sep: b',',
-        encoding: None,
-        null_values: Vec::new(),
-        pk: vec!["id".to_owned()],
-        date_field: None,
-        update_detection: UpdateDetection::Content,
-        on_duplicate_key: OnDuplicateKey::Fail,
-        max_deleted_fraction: 0.5,
-        columns: std::collections::BTreeMap::new(),
-        schema: SchemaPolicy::Evolve,
-    }
+    TableSpec::new(TableName::parse(name).unwrap(), vec!["id".to_owned()])
 }
 
 #[test]

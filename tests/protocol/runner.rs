@@ -16,7 +16,7 @@ use cdc_to_s3::lake::outline::BaseOutline;
 use cdc_to_s3::lake::parquet::empty_file;
 use cdc_to_s3::lake::state::Head;
 use cdc_to_s3::position::Position;
-use cdc_to_s3::table::{TableName, TableSchema};
+use cdc_to_s3::table::{Provenance, TableName, TableSchema};
 
 use super::store::{Answer, Call, Port};
 use crate::support::lake;
@@ -172,6 +172,7 @@ async fn enter(
         row_set_hash: to.to_string(),
         schema: TableSchema::default(),
         captured: None,
+        provenance: Provenance::default(),
     };
     match log.commit(&held, head).await? {
         Step::Overtaken if !writes => Ok(None),
@@ -188,21 +189,11 @@ fn number(position: Option<&Position>) -> u64 {
 
 fn footer(kind: FileKind, event: Event, run_at: RunTime, (from, to): (u64, u64)) -> Footer {
     Footer {
-        kind,
-        table: "t".to_owned(),
-        key_columns: Vec::new(),
-        run_at,
-        owner: format!("event:{}", event.minute),
         position: Some(Position::Version(to)),
-        previous_run_at: None,
         rows: to,
         inserted: to,
-        updated: 0,
         deleted: from,
-        silent_changes: 0,
         row_set_hash: to.to_string(),
-        schema: TableSchema::default(),
-        captured: None,
-        log_begins_after: None,
+        ..Footer::new(kind, "t", run_at, format!("event:{}", event.minute))
     }
 }

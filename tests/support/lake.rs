@@ -18,7 +18,7 @@ use cdc_to_s3::lake::store::{ETag, Listed, ObjectStore, Payload, read_all};
 use cdc_to_s3::pipeline::{self, Unwatched};
 use cdc_to_s3::report::Report;
 use cdc_to_s3::source::{Limits, Source};
-use cdc_to_s3::table::{OP_COLUMN, OnDuplicateKey, SchemaPolicy, TableName, TableSpec, UpdateDetection};
+use cdc_to_s3::table::{OP_COLUMN, TableName, TableSpec, UpdateDetection};
 use cdc_to_s3::trigger::{Deadline, Request};
 use cdc_to_s3::verify::verify;
 use chrono::{DateTime, Duration, Utc};
@@ -63,19 +63,7 @@ pub(crate) struct LogObject {
 
 /// A table with the key `id`, compared by content.
 pub(crate) fn spec(name: &str) -> TableSpec {
-    TableSpec {
-        name: TableName::parse(name).unwrap(),
-        sep: b',',
-        encoding: None,
-        null_values: Vec::new(),
-        pk: vec!["id".to_owned()],
-        date_field: None,
-        update_detection: UpdateDetection::Content,
-        on_duplicate_key: OnDuplicateKey::Fail,
-        max_deleted_fraction: 0.5,
-        columns: BTreeMap::new(),
-        schema: SchemaPolicy::Evolve,
-    }
+    TableSpec::new(TableName::parse(name).unwrap(), vec!["id".to_owned()])
 }
 
 /// The time `minutes` after the beginning of all histories.

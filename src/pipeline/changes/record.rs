@@ -14,7 +14,6 @@ use crate::lake::store::Payload;
 use crate::pipeline::steps::Steps;
 use crate::position::{Lsn, Position};
 use crate::source::sqlserver::{CaptureInstance, CapturedColumn};
-use crate::table::TableSchema;
 
 impl Table<'_> {
     /// Stores what a window has found, or only moves the position where that is nothing.
@@ -127,22 +126,10 @@ impl Table<'_> {
         captured: Captured,
     ) -> Footer {
         Footer {
-            kind,
-            table: self.place.table().to_owned(),
             key_columns: instance.key.clone(),
-            run_at,
-            owner: self.shared.run.request.identity.clone(),
             position: Some(Position::Lsn(position)),
-            previous_run_at: None,
-            rows: 0,
-            inserted: 0,
-            updated: 0,
-            deleted: 0,
-            silent_changes: 0,
-            row_set_hash: String::new(),
-            schema: TableSchema::default(),
             captured: Some(captured),
-            log_begins_after: None,
+            ..Footer::new(kind, self.place.table(), run_at, &self.shared.run.request.identity)
         }
     }
 

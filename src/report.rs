@@ -131,7 +131,7 @@ pub struct TableReport {
     pub deleted: u64,
     /// Rows that changed without their date field moving on.
     pub silent_changes: u64,
-    /// Rows dropped by `on_duplicate_key`.
+    /// Rows dropped by `on_duplicate_key` and `on_null_key`.
     pub dropped_rows: u64,
     /// The fingerprint of the snapshot, which the previous rows and the changes were proven to give.
     pub row_set_hash: Option<String>,

@@ -16,7 +16,7 @@ use crate::lake::base::Base;
 use crate::lake::commit::{Runner, TableLog};
 use crate::lake::footer::{FileKind, Footer};
 use crate::lake::layout;
-use crate::lake::outline::BaseOutline;
+use crate::lake::outline::{BaseOutline, expect_key};
 use crate::lake::parquet::ParquetFile;
 use crate::lake::store::ObjectStore;
 use crate::table::{TableSpec, UpdateDetection};
@@ -92,6 +92,7 @@ async fn table(
         }
         return Ok(empty);
     };
+    expect_key(&full, &spec.pk)?;
     let mut found = outline_facts(&outline, &full);
     let state = TableLog::new(store, &spec.name, runner).read_state().await?;
     match &state.state.head {
@@ -159,7 +160,9 @@ fn compare(spec: &TableSpec, log: &Base, full: &ParquetFile) -> Result<Compared>
         Err(error) if error.code() == "BrokenLog" => return Ok(Compared { silent: 0, problems: vec![error.chain()] }),
         Err(error) => return Err(error),
     };
-    let plan = LookupPlan::new(schema, &log.schemas(), &spec.pk, order)?;
+    // A source that writes its numbers in another format changes no number: the log keeps the older spelling, the full load
+    // has the newer one once its column is text.
+    let plan = LookupPlan::of_any_spelling(schema, &log.schemas(), &spec.pk, order)?;
     let mut tally = Tally::default();
     for batch in full.batches(None)? {
         let batch = batch?;

@@ -61,7 +61,7 @@ fn snapshot() -> impl Strategy<Value = Snapshot> {
 }
 
 fn history() -> impl Strategy<Value = History> {
-    let mode = select(&["content", "date", "either"][..]);
+    let mode = select(&["content", "date"][..]);
     (any::<bool>(), any::<bool>(), mode, vec(snapshot(), 2..6)).prop_map(|(composite, text_key, mode, snapshots)| {
         // The date field is always there, and no key is repeated.
         let valid = |mut snapshot: Snapshot| {

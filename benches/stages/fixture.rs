@@ -1,6 +1,5 @@
 //! What the stages begin with: both versions of the table, and the lake after the first.
 
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Cursor, Write};
 use std::path::Path;
@@ -18,10 +17,7 @@ use cdc_to_s3::lake::parquet::{Encoding, ParquetFile, ParquetWriter};
 use cdc_to_s3::lake::store::{Condition, ETag, MemoryStore, ObjectStore, Payload, Put};
 use cdc_to_s3::source::Limits;
 use cdc_to_s3::source::archive::Archive;
-use cdc_to_s3::table::{
-    ColumnType, CsvFile, OnDuplicateKey, Rows, SchemaPolicy, TableFile, TableName, TableSchema, TableSpec,
-    UpdateDetection,
-};
+use cdc_to_s3::table::{ColumnType, CsvFile, Rows, TableFile, TableName, TableSchema, TableSpec, UpdateDetection};
 use cdc_to_s3::workspace::Workspace;
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
@@ -91,17 +87,10 @@ impl Fixture {
 
 fn spec() -> TableSpec {
     TableSpec {
-        name: TableName::parse("vendas").unwrap(),
         sep: b';',
-        encoding: None,
-        null_values: Vec::new(),
-        pk: vec!["idVenda".to_owned()],
         date_field: Some("dtAtualizacao".to_owned()),
         update_detection: UpdateDetection::Date,
-        on_duplicate_key: OnDuplicateKey::Fail,
-        max_deleted_fraction: 0.5,
-        columns: BTreeMap::new(),
-        schema: SchemaPolicy::Evolve,
+        ..TableSpec::new(TableName::parse("vendas").unwrap(), vec!["idVenda".to_owned()])
     }
 }
 
@@ -195,21 +184,11 @@ async fn put(store: &MemoryStore, key: &str, payload: &Payload) -> ETag {
 
 fn footer(spec: &TableSpec, schema: &TableSchema, rows: u64, set: SetHash) -> Footer {
     Footer {
-        kind: FileKind::FullLoad,
-        table: spec.name.to_string(),
         key_columns: spec.pk.clone(),
-        run_at: RunTime::new(chrono::DateTime::UNIX_EPOCH),
-        owner: "benchmark".to_owned(),
-        position: None,
-        previous_run_at: None,
         rows,
         inserted: rows,
-        updated: 0,
-        deleted: 0,
-        silent_changes: 0,
         row_set_hash: set.to_hex(),
         schema: schema.clone(),
-        captured: None,
-        log_begins_after: None,
+        ..Footer::new(FileKind::FullLoad, spec.name.as_str(), RunTime::new(chrono::DateTime::UNIX_EPOCH), "benchmark")
     }
 }

@@ -1,7 +1,7 @@
 //! Every key of the document, described once: what may occur, what the reference says of it, and the JSON Schema.
 
 use super::sqlserver::{ENCRYPTION, IMAGES, METADATA_COLUMNS};
-use super::tables::{ENCODINGS, ON_DUPLICATE_KEY, SCHEMA, UPDATE_DETECTION};
+use super::tables::{ENCODINGS, ON_DUPLICATE_KEY, ON_NULL_KEY, SCHEMA, UPDATE_DETECTION};
 use super::{UNITS, source};
 
 /// A key of an object of the document.
@@ -123,7 +123,7 @@ pub(super) static LIMITS: [Key; 2] = [
 ];
 
 /// An element of `tables`.
-pub(super) static TABLE: [Key; 11] = [
+pub(super) static TABLE: [Key; 12] = [
     required("name", Form::Text, "the file `{name}.csv` (or `.csv.gz`, `.parquet`) at any depth of the zip"),
     key("sep", Form::Text, "the delimiter: one character, or `tab`", "`,`"),
     required("pk", Form::Texts, "the key: a column or a list of columns"),
@@ -131,7 +131,7 @@ pub(super) static TABLE: [Key; 11] = [
     key(
         "update_detection",
         Form::Choice(|| choices(&UPDATE_DETECTION)),
-        "`date`; `content`: any other column differs; `either`",
+        "`date`: the date field moved on; `content`: any other column differs",
         "`date` with a `date_field`, else `content`",
     ),
     key("encoding", Form::Choice(|| choices(&ENCODINGS)), "what the file's text is in", "detected"),
@@ -141,6 +141,12 @@ pub(super) static TABLE: [Key; 11] = [
         "on_duplicate_key",
         Form::Choice(|| choices(&ON_DUPLICATE_KEY)),
         "what becomes of rows that repeat a key: the table fails, or the first or the last of them is kept",
+        "`fail`",
+    ),
+    key(
+        "on_null_key",
+        Form::Choice(|| choices(&ON_NULL_KEY)),
+        "what becomes of rows whose key is null: the table fails, or they are dropped and counted",
         "`fail`",
     ),
     key("max_deleted_fraction", Form::Share, "the greatest share of rows that a run may delete", "0.5"),

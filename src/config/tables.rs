@@ -7,10 +7,12 @@ use serde_json::Value;
 use super::faults::Faults;
 use super::keys;
 use super::section::Section;
-use crate::table::{ColumnType, Encoding, OnDuplicateKey, SchemaPolicy, TableName, TableSpec, UpdateDetection};
+use crate::table::{
+    ColumnType, Encoding, OnDuplicateKey, OnNullKey, SchemaPolicy, TableName, TableSpec, UpdateDetection,
+};
 
-pub(super) const UPDATE_DETECTION: [(&str, UpdateDetection); 3] =
-    [("date", UpdateDetection::Date), ("content", UpdateDetection::Content), ("either", UpdateDetection::Either)];
+pub(super) const UPDATE_DETECTION: [(&str, UpdateDetection); 2] =
+    [("date", UpdateDetection::Date), ("content", UpdateDetection::Content)];
 
 pub(super) const ENCODINGS: [(&str, Option<Encoding>); 9] = [
     ("auto", None),
@@ -26,6 +28,8 @@ pub(super) const ENCODINGS: [(&str, Option<Encoding>); 9] = [
 
 pub(super) const ON_DUPLICATE_KEY: [(&str, OnDuplicateKey); 3] =
     [("fail", OnDuplicateKey::Fail), ("first", OnDuplicateKey::First), ("last", OnDuplicateKey::Last)];
+
+pub(super) const ON_NULL_KEY: [(&str, OnNullKey); 2] = [("fail", OnNullKey::Fail), ("drop", OnNullKey::Drop)];
 
 pub(super) const SCHEMA: [(&str, SchemaPolicy); 2] =
     [("evolve", SchemaPolicy::Evolve), ("freeze", SchemaPolicy::Freeze)];
@@ -72,6 +76,7 @@ fn table(section: &Section<'_>) -> Option<TableSpec> {
     let encoding = section.choice("encoding", &ENCODINGS).flatten();
     let null_values = section.texts("null_values").unwrap_or_default();
     let on_duplicate_key = section.choice("on_duplicate_key", &ON_DUPLICATE_KEY).unwrap_or(OnDuplicateKey::Fail);
+    let on_null_key = section.choice("on_null_key", &ON_NULL_KEY).unwrap_or(OnNullKey::Fail);
     let schema = section.choice("schema", &SCHEMA).unwrap_or(SchemaPolicy::Evolve);
     let max_deleted_fraction = max_deleted_fraction(section);
     Some(TableSpec {
@@ -83,6 +88,7 @@ fn table(section: &Section<'_>) -> Option<TableSpec> {
         date_field,
         update_detection,
         on_duplicate_key,
+        on_null_key,
         max_deleted_fraction,
         columns,
         schema,
@@ -136,6 +142,10 @@ fn date_field(section: &Section<'_>, pk: Option<&[String]>) -> Option<String> {
 
 fn update_detection(section: &Section<'_>, date_field: Option<&str>) -> UpdateDetection {
     let default = if date_field.is_some() { UpdateDetection::Date } else { UpdateDetection::Content };
+    if section.text("update_detection").is_some_and(|text| text.eq_ignore_ascii_case("either")) {
+        section.fault("update_detection", "is `either`, which is now called `content`: any other column differs");
+        return default;
+    }
     let mode = section.choice("update_detection", &UPDATE_DETECTION).unwrap_or(default);
     let date_field_is_faulty = section.value("date_field").is_some_and(|value| !value.is_string());
     if mode != UpdateDetection::Content && date_field.is_none() && !date_field_is_faulty {

@@ -1,7 +1,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::table::{ColumnType, Encoding, OnDuplicateKey, SchemaPolicy, UpdateDetection};
+use crate::table::{ColumnType, Encoding, OnDuplicateKey, OnNullKey, SchemaPolicy, UpdateDetection};
 
 const SAMPLE: &str = include_str!("../../examples/loyalty/config.json");
 
@@ -61,15 +61,16 @@ fn a_table_without_options_gets_their_defaults() {
 
 #[test]
 fn every_option_of_a_table_is_taken() {
-    let keys = r#""sep": "\t", "pk": ["a", "b"], "date_field": "d", "update_detection": "either", "encoding": "Latin-1",
-        "null_values": ["NULL", ""], "columns": {"price of it": "decimal(10,2)"}, "on_duplicate_key": "last",
+    let keys = r#""sep": "\t", "pk": ["a", "b"], "date_field": "d", "update_detection": "content", "encoding": "Latin-1",
+        "null_values": ["NULL", ""], "columns": {"price of it": "decimal(10,2)"}, "on_duplicate_key": "last", "on_null_key": "drop",
         "max_deleted_fraction": 1, "schema": "freeze""#;
     let table = read(&with_table(keys)).unwrap().tables.remove(0);
     assert_eq!((table.sep, table.pk.len()), (b'\t', 2));
-    assert_eq!(table.update_detection, UpdateDetection::Either);
+    assert_eq!(table.update_detection, UpdateDetection::Content);
     assert_eq!((table.encoding, table.null_values), (Some(Encoding::Latin1), vec!["NULL".to_owned(), String::new()]));
     assert_eq!(table.columns["price of it"], ColumnType::Decimal { precision: 10, scale: 2 });
     assert_eq!((table.on_duplicate_key, table.schema), (OnDuplicateKey::Last, SchemaPolicy::Freeze));
+    assert_eq!(table.on_null_key, OnNullKey::Drop);
     assert!((table.max_deleted_fraction - 1.0).abs() < f64::EPSILON);
 }
 
@@ -107,7 +108,11 @@ fn each_fault_of_a_table_is_named() {
         (r#""pk": ["a"], "date_field": "a""#, "`tables[0].date_field` is `a`, which is part of the key"),
         (r#""pk": "a", "date_field": 7"#, "`tables[0].date_field` must be a string, not the number 7"),
         (r#""pk": "a", "update_detection": "date""#, "`tables[0].update_detection` needs a `date_field`"),
-        (r#""pk": "a", "update_detection": "either", "date_field": """#, "`tables[0].update_detection` needs"),
+        (r#""pk": "a", "update_detection": "date", "date_field": """#, "`tables[0].update_detection` needs"),
+        (
+            r#""pk": "a", "update_detection": "either", "date_field": "d""#,
+            "`tables[0].update_detection` is `either`, which is now called `content`",
+        ),
         (r#""pk": "a", "update_detection": "contnet""#, "`tables[0].update_detection` is `contnet`; did you mean"),
         (r#""pk": "a", "encoding": "ebcdic""#, "`tables[0].encoding` is `ebcdic`; it can be auto, utf-8"),
         (r#""pk": "a", "sep": "\"""#, "`tables[0].sep` is"),

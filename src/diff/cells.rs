@@ -11,7 +11,7 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::error::{Error, Result};
 use crate::table::cell as parse;
-use crate::table::{ColumnType, MAX_EXACT_INT, Reading};
+use crate::table::{Column as StoredColumn, ColumnType, MAX_EXACT_INT, NumberFormat, Reading};
 
 /// Microseconds per day.
 const DAY: i64 = 86_400_000_000;
@@ -79,10 +79,32 @@ impl Cell<'_> {
     }
 }
 
+/// The older type as which texts are read.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct OlderType {
+    column_type: ColumnType,
+    /// How its doubles were written: another spelling is another value. Without it, whatever means the same number is.
+    format: Option<NumberFormat>,
+    /// Whether an integer is also meant by a text that is not its own, like `1.0`.
+    loosely: bool,
+}
+
+impl OlderType {
+    /// The type of a stored column.
+    pub(crate) fn of(column: &StoredColumn) -> Self {
+        Self { column_type: column.column_type, format: column.format, loosely: false }
+    }
+
+    /// The type of a stored column, of which any text of the same number is the same value.
+    pub(crate) fn of_any_spelling(column: &StoredColumn) -> Self {
+        Self { column_type: column.column_type, format: None, loosely: true }
+    }
+}
+
 /// The cells of one column.
 pub(crate) struct Cells<'a> {
     column: Column<'a>,
-    read_as: Option<ColumnType>,
+    read_as: Option<OlderType>,
 }
 
 enum Column<'a> {
@@ -98,7 +120,7 @@ enum Column<'a> {
 
 impl<'a> Cells<'a> {
     /// The cells of `array`, text being read as `read_as` where it fits that type.
-    pub(crate) fn new(array: &'a dyn Array, read_as: Option<ColumnType>) -> Result<Self> {
+    pub(crate) fn new(array: &'a dyn Array, read_as: Option<OlderType>) -> Result<Self> {
         let column = match array.data_type() {
             DataType::Boolean => Column::Bool(array.as_boolean()),
             DataType::Int64 => Column::Int64(array.as_primitive()),
@@ -196,15 +218,22 @@ fn integer<'a>(value: i64) -> Cell<'a> {
 
 #[inline]
 fn number<'a>(value: f64) -> Cell<'a> {
-    Cell::Number((value + 0.0).to_bits())
+    // All the ways to write that a value is no number are one, as 0 and -0 are.
+    Cell::Number(if value.is_nan() { f64::NAN.to_bits() } else { (value + 0.0).to_bits() })
 }
 
 /// The text as a value of the type, where it fits.
-fn read<'a>(text: &str, column_type: ColumnType) -> Option<Cell<'a>> {
-    match column_type {
+fn read<'a>(text: &str, older: OlderType) -> Option<Cell<'a>> {
+    match older.column_type {
         ColumnType::Bool => parse::bool(text, Reading::Strict).map(Cell::Bool),
-        ColumnType::Int64 => parse::int64(text, Reading::Strict).map(integer),
-        ColumnType::Double => parse::double(text, Reading::Strict).map(number),
+        ColumnType::Int64 => {
+            let loosely = || older.loosely.then(|| parse::double(text, Reading::Strict))?;
+            parse::canonical_int64(text).map(integer).or_else(|| loosely().map(number))
+        }
+        ColumnType::Double => {
+            let value = parse::double(text, Reading::Strict)?;
+            older.format.is_none_or(|format| format.is_of(text, value)).then(|| number(value))
+        }
         ColumnType::Decimal { precision, scale } => parse::decimal(text, precision, scale).map(Cell::Decimal),
         ColumnType::Date => parse::date(text).map(midnight),
         ColumnType::Timestamp => parse::timestamp(text).map(Cell::Time),
@@ -219,7 +248,12 @@ mod tests {
 
     use super::*;
 
-    fn first(array: &dyn Array, read_as: Option<ColumnType>) -> u64 {
+    fn as_double(format: Option<&str>) -> Option<OlderType> {
+        let format = format.map(|format| format.parse().unwrap());
+        Some(OlderType { column_type: ColumnType::Double, format, loosely: false })
+    }
+
+    fn first(array: &dyn Array, read_as: Option<OlderType>) -> u64 {
         Cells::new(array, read_as).unwrap().get(0).hash(7)
     }
 
@@ -230,7 +264,19 @@ mod tests {
         let midnight = TimestampMicrosecondArray::from(vec![DAY * 3]);
         assert_eq!(first(&Date32Array::from(vec![3]), None), first(&midnight, None));
         let text = StringArray::from(vec!["1.50"]);
-        assert_eq!(first(&text, Some(ColumnType::Double)), first(&Float64Array::from(vec![1.5]), None));
+        assert_eq!(first(&text, as_double(None)), first(&Float64Array::from(vec![1.5]), None));
+        assert_eq!(first(&text, as_double(Some("fixed(2)"))), first(&Float64Array::from(vec![1.5]), None));
+        assert_ne!(first(&text, as_double(Some("repr"))), first(&Float64Array::from(vec![1.5]), None));
+        let (big, text) = (Int64Array::from(vec![i64::MAX]), StringArray::from(vec!["9223372036854775807"]));
+        let older = OlderType { column_type: ColumnType::Int64, format: None, loosely: false };
+        assert_eq!(first(&text, Some(older)), first(&big, None));
+        let no_numbers = [f64::NAN, -f64::NAN, f64::from_bits(f64::NAN.to_bits() | 7)];
+        assert!(
+            no_numbers
+                .iter()
+                .all(|no| first(&Float64Array::from(vec![*no]), None)
+                    == first(&Float64Array::from(vec![f64::NAN]), None))
+        );
         assert_ne!(first(&text, None), first(&StringArray::from(vec!["1.5"]), None));
     }
 

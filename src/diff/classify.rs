@@ -5,7 +5,7 @@ use hashbrown::{HashMap, HashSet};
 use super::index::Index;
 use super::lookup::Lookup;
 use super::prints::{Prints, SetHash};
-use crate::table::{OnDuplicateKey, TableSpec, UpdateDetection};
+use crate::table::{OnDuplicateKey, OnNullKey, TableSpec, UpdateDetection};
 
 /// How many offending lines are kept for the message.
 const OFFENDERS: usize = 5;
@@ -21,7 +21,7 @@ pub enum Verdict {
     Silent,
     /// It is as before.
     Same,
-    /// It repeats a key and is dropped by the table's policy.
+    /// It repeats a key or has none, and is dropped by the table's policy.
     Dropped,
 }
 
@@ -32,12 +32,15 @@ pub struct Rules {
     pub update_detection: UpdateDetection,
     /// What happens to repeated keys.
     pub on_duplicate_key: OnDuplicateKey,
+    /// What happens to rows without a key.
+    pub on_null_key: OnNullKey,
 }
 
 impl Rules {
     /// The rules of a table.
     pub fn of(spec: &TableSpec) -> Self {
-        Self { update_detection: spec.update_detection, on_duplicate_key: spec.on_duplicate_key }
+        let TableSpec { update_detection, on_duplicate_key, on_null_key, .. } = *spec;
+        Self { update_detection, on_duplicate_key, on_null_key }
     }
 }
 
@@ -54,8 +57,10 @@ pub struct Counts {
     pub deleted: u64,
     /// Rows whose content changed without their date field moving on.
     pub silent: u64,
-    /// Rows dropped because they repeat a key.
+    /// Rows dropped because they repeat a key or have none.
     pub dropped: u64,
+    /// Those of them that have none.
+    pub null_keys: u64,
 }
 
 /// A key that the table's policy does not allow.
@@ -145,8 +150,8 @@ impl<'a> Diff<'a> {
     fn verdict(&mut self, rows: &Lookup, row: usize, found: Option<u32>, line: u64, null: bool) -> Verdict {
         let key = rows.own.keys[row];
         let fails = self.rules.on_duplicate_key == OnDuplicateKey::Fail;
-        if null && fails {
-            return self.fault(Fault { key, line, null });
+        if null {
+            return self.without_key(Fault { key, line, null });
         }
         if self.last_lines.as_ref().is_some_and(|last| last.get(&key) != Some(&line)) {
             return Verdict::Dropped;
@@ -171,7 +176,6 @@ impl<'a> Diff<'a> {
         let updated = match self.rules.update_detection {
             UpdateDetection::Date => later,
             UpdateDetection::Content => differs,
-            UpdateDetection::Either => later || differs,
         };
         self.expected.remove(self.index.key(slot), self.index.content(slot));
         match (updated, differs) {
@@ -179,6 +183,16 @@ impl<'a> Diff<'a> {
             (false, changed) => {
                 self.expected.add(own.keys[row], own.contents[row]);
                 if changed { Verdict::Silent } else { Verdict::Same }
+            }
+        }
+    }
+
+    fn without_key(&mut self, fault: Fault) -> Verdict {
+        match self.rules.on_null_key {
+            OnNullKey::Fail => self.fault(fault),
+            OnNullKey::Drop => {
+                self.counts.null_keys += 1;
+                Verdict::Dropped
             }
         }
     }
@@ -259,7 +273,8 @@ mod tests {
         new: &[(u128, u64, i64)],
     ) -> (Vec<Verdict>, Counts) {
         let index = index(old);
-        let rules = Rules { update_detection: detection, on_duplicate_key: OnDuplicateKey::Fail };
+        let rules =
+            Rules { update_detection: detection, on_duplicate_key: OnDuplicateKey::Fail, on_null_key: OnNullKey::Fail };
         let mut diff = Diff::new(&index, rules, None);
         let lines: Vec<u64> = (2..).take(new.len()).collect();
         let verdicts = diff.classify(&prints(new).into(), &lines);
@@ -274,16 +289,34 @@ mod tests {
     fn date_mode_counts_other_changes_as_silent() {
         let (verdicts, counts) = verdicts(UpdateDetection::Date, &OLD, &NEW);
         assert_eq!(verdicts, [Verdict::Same, Verdict::Update, Verdict::Silent, Verdict::Insert]);
-        assert_eq!(counts, Counts { rows: 4, inserted: 1, updated: 1, deleted: 1, silent: 1, dropped: 0 });
+        assert_eq!(
+            counts,
+            Counts { rows: 4, inserted: 1, updated: 1, deleted: 1, silent: 1, dropped: 0, null_keys: 0 }
+        );
     }
 
     #[test]
-    fn content_mode_and_either_take_every_difference() {
-        for detection in [UpdateDetection::Content, UpdateDetection::Either] {
-            let (verdicts, counts) = verdicts(detection, &OLD, &NEW);
-            assert_eq!(verdicts, [Verdict::Same, Verdict::Update, Verdict::Update, Verdict::Insert], "{detection:?}");
-            assert_eq!((counts.updated, counts.silent), (2, 0));
-        }
+    fn content_mode_takes_every_difference() {
+        let (verdicts, counts) = verdicts(UpdateDetection::Content, &OLD, &NEW);
+        assert_eq!(verdicts, [Verdict::Same, Verdict::Update, Verdict::Update, Verdict::Insert]);
+        assert_eq!((counts.updated, counts.silent), (2, 0));
+    }
+
+    #[test]
+    fn rows_without_a_key_fail_or_are_dropped_whatever_happens_to_repeated_keys() {
+        let old = index(&[(1, 10, 0)]);
+        let mut new = prints(&[(1, 10, 0), (9, 20, 0), (9, 21, 0)]);
+        new.null_keys = vec![1, 2];
+        let run = |on_null_key| {
+            let on_duplicate_key = OnDuplicateKey::First;
+            let rules = Rules { update_detection: UpdateDetection::Content, on_duplicate_key, on_null_key };
+            let mut diff = Diff::new(&old, rules, None);
+            let verdicts = diff.classify(&new.clone().into(), &[2, 3, 4]);
+            (verdicts, diff.fault_count, diff.counts.null_keys, diff.counts.rows)
+        };
+        use Verdict::{Dropped, Same};
+        assert_eq!(run(OnNullKey::Fail), (vec![Same, Dropped, Dropped], 2, 0, 1));
+        assert_eq!(run(OnNullKey::Drop), (vec![Same, Dropped, Dropped], 0, 2, 1));
     }
 
     #[test]
@@ -291,7 +324,8 @@ mod tests {
         let old = index(&[(1, 10, 0)]);
         let new = Lookup::from(prints(&[(1, 10, 0), (2, 20, 0), (1, 11, 0), (2, 21, 0)]));
         let run = |policy, last: Option<HashMap<u128, u64>>| {
-            let rules = Rules { update_detection: UpdateDetection::Content, on_duplicate_key: policy };
+            let (update_detection, on_null_key) = (UpdateDetection::Content, OnNullKey::Fail);
+            let rules = Rules { update_detection, on_duplicate_key: policy, on_null_key };
             let mut diff = Diff::new(&old, rules, None);
             diff.last_lines = last;
             (diff.classify(&new, &[2, 3, 4, 5]), diff.fault_count, diff.counts.dropped)

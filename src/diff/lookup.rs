@@ -38,6 +38,20 @@ impl LookupPlan {
         Ok(Self { own, older: schemas.iter().map(older).collect::<Result<_>>()? })
     }
 
+    /// Like [`Self::new`], but outside of the key all texts of one number are the same value.
+    pub fn of_any_spelling(
+        schema: &TableSchema,
+        schemas: &[&TableSchema],
+        pk: &[String],
+        order: Option<(&str, ColumnType)>,
+    ) -> Result<Self> {
+        let older = |older: &&TableSchema| -> Result<Option<PrintPlan>> {
+            Ok(Some(PrintPlan::of_any_spelling(schema, older, pk)?).filter(PrintPlan::reads_older_types))
+        };
+        let own = PrintPlan::new(schema, schema, pk, order)?;
+        Ok(Self { own, older: schemas.iter().map(older).collect::<Result<_>>()? })
+    }
+
     /// The plan for the rows in their own schema.
     pub fn own(&self) -> &PrintPlan {
         &self.own

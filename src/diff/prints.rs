@@ -3,9 +3,9 @@
 use arrow::array::{Array, ArrayRef, RecordBatch};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
-use super::cells::{Cell, Cells};
+use super::cells::{Cell, Cells, OlderType};
 use crate::error::{Error, Result};
-use crate::table::{ColumnType, TableSchema, convert};
+use crate::table::{Column, ColumnType, TableSchema, convert};
 
 /// The order-independent fingerprint of a set of rows: the sum of their fingerprints, modulo 2^128.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -57,7 +57,7 @@ pub struct PrintPlan {
 struct Part {
     column: usize,
     seed: u64,
-    read_as: Option<ColumnType>,
+    read_as: Option<OlderType>,
 }
 
 impl PrintPlan {
@@ -69,11 +69,27 @@ impl PrintPlan {
         pk: &[String],
         order: Option<(&str, ColumnType)>,
     ) -> Result<Self> {
+        Self::reading(schema, as_in, pk, order, OlderType::of)
+    }
+
+    /// Like [`Self::new`], but outside of the key all texts of one number are the same value.
+    pub(super) fn of_any_spelling(schema: &TableSchema, as_in: &TableSchema, pk: &[String]) -> Result<Self> {
+        Self::reading(schema, as_in, pk, None, OlderType::of_any_spelling)
+    }
+
+    fn reading(
+        schema: &TableSchema,
+        as_in: &TableSchema,
+        pk: &[String],
+        order: Option<(&str, ColumnType)>,
+        content: fn(&Column) -> OlderType,
+    ) -> Result<Self> {
         let part = |name: &String| {
+            let older_type = if pk.contains(name) { OlderType::of } else { content };
             let column = schema.position(name).ok_or_else(|| lacks(name))?;
             let own = schema.columns[column].column_type;
-            let read_as = as_in.column_type(name).filter(|&older| own == ColumnType::String && older != own);
-            Ok(Part { column, seed: xxh3_64(name.as_bytes()), read_as })
+            let older = as_in.column(name).filter(|older| own == ColumnType::String && older.column_type != own);
+            Ok(Part { column, seed: xxh3_64(name.as_bytes()), read_as: older.map(older_type) })
         };
         let others = schema.columns.iter().map(|column| &column.name).filter(|name| !pk.contains(name));
         Ok(Self {

@@ -163,6 +163,18 @@ pub(crate) fn expect_table(footer: &Footer, table: &str, key: &str) -> Result<()
         .hint("it was moved by hand: move it back"))
 }
 
+/// A table is compared by the key that its rows were stored under; by another one nothing would be found again.
+pub(crate) fn expect_key(footer: &Footer, pk: &[String]) -> Result<()> {
+    if footer.key_columns == pk {
+        return Ok(());
+    }
+    let (stored, table) = (footer.key_columns.join("`, `"), &footer.table);
+    let message = format!("table `{table}` is stored by the key `{stored}`, and its `pk` is `{}`", pk.join("`, `"));
+    Err(Error::config("PkChanged", message).hint(format!(
+        "the key of a table cannot change: set `pk` to `{stored}` (in this order); or give the table a new `name`, with `file` naming its file, to start again by the new key beside the old objects"
+    )))
+}
+
 pub(crate) fn vanished(key: &str) -> Error {
     Error::conflict("ObjectVanished", format!("`{key}` was there a moment ago and is gone"))
         .hint("nothing of the lake is deleted by this program: check what else deletes from it")

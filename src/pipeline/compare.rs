@@ -17,7 +17,8 @@ use crate::lake::layout::RunTime;
 use crate::lake::store::Payload;
 use crate::position::Position;
 use crate::table::{
-    ColumnType, OnDuplicateKey, PassError, Provenance, SchemaChange, TableFile, TableSchema, TableSpec, empty_table,
+    ColumnType, Findings, OnDuplicateKey, PassError, Provenance, SchemaChange, TableFile, TableSchema, TableSpec,
+    empty_table,
 };
 use crate::trigger::Deadline;
 
@@ -53,6 +54,8 @@ pub(super) struct Pass {
     schema: TableSchema,
     output: Output,
     outcome: Outcome,
+    /// What the texts have shown that the report has to say.
+    warnings: Vec<String>,
 }
 
 impl Pass {
@@ -77,7 +80,7 @@ pub(super) struct Comparison {
 impl Comparison {
     /// Whether the new full load differs from the base in rows or columns.
     pub(super) fn differs_from(&self, stored: Option<&TableSchema>) -> bool {
-        let columns_differ = stored.is_none_or(|stored| stored.columns != self.schema.columns);
+        let columns_differ = stored.is_none_or(|stored| !stored.has_columns_of(&self.schema));
         self.cdc.is_some() || self.counts.silent > 0 || columns_differ
     }
 }
@@ -120,7 +123,9 @@ fn write_deleted(job: &Job, pass: &mut Pass) -> Result<()> {
     let plan = |older: &&TableSchema| PrintPlan::new(older, older, &job.spec.pk, None);
     let plans: Vec<PrintPlan> = schemas.iter().map(plan).collect::<Result<_>>()?;
     let (output, schema) = (&mut pass.output, &pass.schema);
-    job.base.rows(&pass.outcome.deleted, &mut |number, batch| output.write_deleted(&batch, schema, &plans[number]))
+    job.base.rows(&pass.outcome.deleted, &mut |number, batch| {
+        output.write_deleted(&batch, schemas[number], schema, &plans[number])
+    })
 }
 
 fn pass(job: &Job, schema: &TableSchema) -> Result<Pass, PassError> {
@@ -132,9 +137,13 @@ fn pass(job: &Job, schema: &TableSchema) -> Result<Pass, PassError> {
         _ => None,
     };
     let mut output = Output::create(job.destination.clone(), schema, order.map(|(_, order)| order))?;
+    let mut findings = Findings::default();
     let outcome = ahead(
         "read",
-        |give| job.file.read(spec, schema, give),
+        |give| {
+            findings = job.file.read(spec, schema, give)?;
+            Ok::<(), PassError>(())
+        },
         |batches| {
             // The index is loaded while the first rows are being read.
             let index = job.base.index(&spec.pk, order)?;
@@ -150,7 +159,8 @@ fn pass(job: &Job, schema: &TableSchema) -> Result<Pass, PassError> {
         },
     )?;
     guard(job, schema, &outcome, plan.own())?;
-    Ok(Pass { schema: schema.clone(), output, outcome })
+    let schema = findings.settle(spec, schema)?;
+    Ok(Pass { warnings: findings.warnings(&schema), schema, output, outcome })
 }
 
 /// Nothing is lost by stopping here.
@@ -193,12 +203,13 @@ fn comparison(
     full_load: (Payload, Footer),
     changes: Footer,
 ) -> Result<(Comparison, UnboundFingerprints)> {
-    let Pass { schema, output, outcome: Outcome { counts, new_set: set_hash, .. } } = pass;
+    let Pass { schema, output, outcome: Outcome { counts, new_set: set_hash, .. }, warnings: mut told } = pass;
     let (cdc, fingerprints) = output.finish(&changes)?;
+    told.extend(warnings(&job.spec, &schema, counts));
     let found = Comparison {
         counts,
         schema_changes: job.stored.as_ref().map(|stored| schema.changes_since(stored)).unwrap_or_default(),
-        warnings: warnings(&job.spec, &schema, counts),
+        warnings: told,
         provenance: job.file.provenance(),
         schema,
         set_hash,
@@ -244,13 +255,12 @@ fn bad_keys(
     first: &[Fault],
 ) -> Result<Error, PassError> {
     let (file, key) = (job.file.name(), job.spec.pk.join("`, `"));
-    let hint = "repair the source, choose another `pk`, or set the table's `on_duplicate_key` to first or last";
     if let Some(null) = first.iter().find(|fault| fault.null) {
         return Ok(Error::data(
             "NullKey",
             format!("`{file}` line {}: the key `{key}` is null ({faults} bad keys in all)", null.line),
         )
-        .hint(hint));
+        .hint("repair the source, choose another `pk`, or set the table's `on_null_key` to drop"));
     }
     let earlier = first_lines(job, schema, plan, first)?;
     let pair =
@@ -258,6 +268,7 @@ fn bad_keys(
     let pairs: Vec<String> = first.iter().map(pair).collect();
     let repeats = rows(faults, "repeats a key", "repeat a key");
     let message = format!("`{file}`: {repeats} `{key}`, the first on {}", pairs.join(", "));
+    let hint = "repair the source, choose another `pk`, or set the table's `on_duplicate_key` to first or last";
     Ok(Error::data("DuplicateKeys", message).hint(hint))
 }
 
@@ -301,7 +312,7 @@ fn warnings(spec: &TableSpec, schema: &TableSchema, counts: Counts) -> Vec<Strin
         if counts.silent > 0 {
             let changed = rows(counts.silent, "changed", "changed");
             warnings.push(format!(
-                "{changed} while `{date_field}` did not move on, in the full load only (set `update_detection` to `either` to publish such changes)"
+                "{changed} while `{date_field}` did not move on, in the full load only (set `update_detection` to `content` to publish such changes)"
             ));
         }
         if schema.column_type(date_field) == Some(ColumnType::String) {
@@ -313,9 +324,14 @@ fn warnings(spec: &TableSpec, schema: &TableSchema, counts: Counts) -> Vec<Strin
     for name in spec.columns.keys().filter(|name| schema.position(name).is_none()) {
         warnings.push(format!("`columns` declares `{name}`, which the table does not have"));
     }
-    if counts.dropped > 0 {
-        let repeat = rows(counts.dropped, "repeats a key and was dropped", "repeat a key and were dropped");
+    let repeated = counts.dropped - counts.null_keys;
+    if repeated > 0 {
+        let repeat = rows(repeated, "repeats a key and was dropped", "repeat a key and were dropped");
         warnings.push(format!("{repeat} by `on_duplicate_key`"));
+    }
+    if counts.null_keys > 0 {
+        let without = rows(counts.null_keys, "has no key and was dropped", "have no key and were dropped");
+        warnings.push(format!("{without} by `on_null_key`"));
     }
     warnings
 }

@@ -126,12 +126,18 @@ impl Output {
         self.write_changes(&batch, changed.values().iter().map(operation))
     }
 
-    /// Writes rows of the old snapshot as deleted; `plan` is that of their own schema.
-    pub(super) fn write_deleted(&mut self, batch: &RecordBatch, schema: &TableSchema, plan: &PrintPlan) -> Result<()> {
+    /// Writes rows of the old snapshot as deleted; `plan` is that of `older`, their own schema.
+    pub(super) fn write_deleted(
+        &mut self,
+        batch: &RecordBatch,
+        older: &TableSchema,
+        schema: &TableSchema,
+        plan: &PrintPlan,
+    ) -> Result<()> {
         let prints = plan.prints(batch)?;
         prints.keys.iter().zip(&prints.contents).for_each(|(&key, &content)| self.written.absent.add(key, content));
         self.written.deleted += prints.len() as u64;
-        self.write_changes(&widen(batch, schema)?, std::iter::repeat_n(Operation::Delete, batch.num_rows()))
+        self.write_changes(&widen(batch, older, schema)?, std::iter::repeat_n(Operation::Delete, batch.num_rows()))
     }
 
     fn write_changes(&mut self, batch: &RecordBatch, operations: impl Iterator<Item = Operation>) -> Result<()> {

@@ -1,7 +1,7 @@
 //! Which schema a snapshot is read in: the stored one where it fits, else the narrowest wider one.
 
 use crate::error::{Error, Result};
-use crate::table::{SchemaPolicy, TableFile, TableSchema, TableSpec};
+use crate::table::{Column, ColumnType, SchemaPolicy, TableFile, TableSchema, TableSpec};
 
 /// The schema for the first try. The file is looked at as a whole only where the stored schema cannot do.
 pub(super) fn settle(file: &TableFile, spec: &TableSpec, stored: Option<&TableSchema>) -> Result<TableSchema> {
@@ -37,19 +37,40 @@ fn allowed(spec: &TableSpec, stored: Option<&TableSchema>, schema: TableSchema) 
         )
         .hint("set the table's `schema` to evolve to follow the source, or repair the source"));
     }
-    for old in &stored.columns {
+    for old in stored.columns.iter().filter(|column| !column.empty) {
         let new = schema.column_type(&old.name).unwrap_or(old.column_type);
+        if spec.pk.contains(&old.name) {
+            keeps_keys(spec, old, new)?;
+        }
         if old.column_type.join(new) != new {
             let message = format!(
                 "table `{}`: column `{}` is stored as {} and cannot become {new}",
                 spec.name, old.name, old.column_type
             );
             return Err(Error::config("SchemaNarrowed", message).hint(
-                "types only widen: take the column out of `columns`, or give the table a new `name` to begin afresh",
+                "types only widen (int64 to double, date to timestamp, all to string): take the column out of `columns`, or give the table a new `name` and its file as `file` to start again",
             ));
         }
     }
     Ok(schema)
+}
+
+/// A key is the same key in a wider type only where each of its values has one text. Of the other types, which only a
+/// declaration, a Parquet file or an older version of this program gives to a key, replaying the log would find other rows.
+fn keeps_keys(spec: &TableSpec, old: &Column, new: ColumnType) -> Result<()> {
+    let has_one_text = matches!(old.column_type, ColumnType::Int64 | ColumnType::Date);
+    if new == old.column_type || has_one_text && new == ColumnType::String {
+        return Ok(());
+    }
+    let Column { name, column_type, .. } = old;
+    let message = format!(
+        "table `{}`: its key column `{name}` is stored as {column_type}, and the snapshot has values that are none or another type is declared",
+        spec.name
+    );
+    let hint = format!(
+        "repair the values, or set `columns.{name}` of the table to {column_type} to see the first of them; to start again with another type, give the table a new `name` and its file as `file`"
+    );
+    Err(Error::data("KeyTypeChanged", message).hint(hint))
 }
 
 /// Side by side in one file, two names that differ only in case could not be told apart by query engines.
@@ -64,6 +85,8 @@ fn refuse_other_case(spec: &TableSpec, stored: &TableSchema, schema: &TableSchem
             "ColumnCaseChanged",
             format!("table `{}`: column `{name}` differs only in case from `{old}`, which its files have", spec.name),
         )
-        .hint(format!("call it `{old}` again at the source, or give the table a new `name` to begin afresh"))),
+        .hint(format!(
+            "call it `{old}` again at the source, or give the table a new `name` and its file as `file` to start again"
+        ))),
     }
 }

@@ -13,7 +13,7 @@ use crate::lake::commit::{Entry, StateVersion, TableLog};
 use crate::lake::fingerprints::{Fingerprints, Origin, WORTH_KEEPING_ROWS};
 use crate::lake::footer::Footer;
 use crate::lake::layout::{self, RunTime};
-use crate::lake::outline::BaseOutline;
+use crate::lake::outline::{BaseOutline, expect_key};
 use crate::lake::store::{ETag, Stages, Underway};
 use crate::position::Position;
 use crate::report::{TableReport, TableStatus};
@@ -88,6 +88,7 @@ async fn enter(run: &Run<'_>, spec: &TableSpec, state: &StateVersion) -> Result<
         Entry::Free => None,
     };
     let outline = run.within_deadline(outline(run, spec)).await?;
+    outline.newest().map_or(Ok(()), |footer| expect_key(footer, &spec.pk))?;
     if claim.as_ref().is_some_and(|claim| !log.still_ours(claim, &outline)) {
         return Ok(busy(spec, "another run has overtaken this one").into());
     }
@@ -188,7 +189,7 @@ async fn outline(run: &Run<'_>, spec: &TableSpec) -> Result<BaseOutline> {
 fn stored_schema<'a>(state: &'a StateVersion, outline: &'a BaseOutline) -> Option<&'a TableSchema> {
     let base = outline.newest()?;
     let head = state.state.head.as_ref().filter(|head| head.run_at == base.run_at);
-    Some(head.map(|head| &head.schema).filter(|schema| schema.columns == base.schema.columns).unwrap_or(&base.schema))
+    Some(head.map(|head| &head.schema).filter(|schema| schema.has_columns_of(&base.schema)).unwrap_or(&base.schema))
 }
 
 /// What the base was read from. The head knows it of the newest run, also of one that wrote no object.

@@ -79,7 +79,7 @@ mod tests {
 
     #[test]
     fn cells_are_quoted_where_they_have_to_be_and_null_is_not_an_empty_text() {
-        let column = |name: &str| Column { name: name.to_owned(), column_type: ColumnType::String };
+        let column = |name: &str| Column::new(name, ColumnType::String);
         let schema = TableSchema { columns: vec![column("a;b"), column("c")], source: vec![] };
         let mut bytes = Vec::new();
         let mut csv = Csv::begin(&mut bytes, &schema, b';').unwrap();

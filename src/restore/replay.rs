@@ -47,8 +47,9 @@ pub(super) fn replay(plan: &Plan, base: &Base, dated: bool, output: Output) -> R
 fn write(base: &Base, index: &Index, newest: &Footer, writer: &mut RowWriter) -> Result<SetHash> {
     let prints = PrintPlan::new(&newest.schema, &newest.schema, &newest.key_columns, None)?;
     let mut hash = SetHash::default();
-    base.rows(&live(index), &mut |_, batch| {
-        let batch = widen(&batch, &newest.schema)?;
+    let schemas = base.schemas();
+    base.rows(&live(index), &mut |number, batch| {
+        let batch = widen(&batch, schemas[number], &newest.schema)?;
         let prints = prints.prints(&batch)?;
         prints.keys.iter().zip(&prints.contents).for_each(|(&key, &content)| hash.add(key, content));
         writer.write(&batch)

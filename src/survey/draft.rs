@@ -124,7 +124,7 @@ fn entry<'a>(table: &'a TableSurvey, key: &'a KeyCandidate) -> Table<'a> {
             several => Key::Columns(several),
         },
         date_field,
-        update_detection: date_field.map(|_| "either"),
+        update_detection: date_field.map(|_| "content"),
         null_values: &table.null_values,
         columns: &table.declared,
     }
@@ -137,7 +137,7 @@ fn choices(table: &TableSurvey, key: &KeyCandidate) -> Vec<String> {
     let mut lines = vec![format!("{name}: pk {noun} unique and never null: {}", quoted(&key.columns))];
     lines.push(match table.date_field() {
         Some(DateCandidate { column, .. }) => format!(
-            "{name}: date_field `{column}`, by its name; update_detection either, so that a change without a new date is published, too"
+            "{name}: date_field `{column}`, by its name; update_detection content, so that a change without a new date is published, too"
         ),
         None => format!("{name}: no date_field: no column of dates is named like the time of a change; a row that differs is an update"),
     });

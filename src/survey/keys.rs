@@ -129,7 +129,8 @@ impl Search<'_> {
                 each(&hashes.collect::<Result<Vec<_>>>()?);
                 Ok(())
             })
-        })
+        })?;
+        Ok(())
     }
 }
 

@@ -148,10 +148,7 @@ mod tests {
     /// What is declared for columns of these texts.
     fn amended(columns: &[(&str, &[&str])]) -> (Vec<String>, BTreeMap<String, ColumnType>) {
         let schema = TableSchema {
-            columns: columns
-                .iter()
-                .map(|(name, _)| Column { name: (*name).to_owned(), column_type: ColumnType::String })
-                .collect(),
+            columns: columns.iter().map(|(name, _)| Column::new(*name, ColumnType::String)).collect(),
             source: vec![],
         };
         let mut hidden = HiddenTypes::new(&schema);

@@ -4,6 +4,8 @@
 //! meaning back, so leading zeros, `+1` and integers beyond 2^53 stay text. The *lenient* one serves types that the
 //! configuration declares: it also takes what a person would accept (`+1`, `007`, a decimal comma, any UTC offset).
 
+use std::borrow::Cow;
+
 use chrono::FixedOffset;
 
 use super::time;
@@ -17,6 +19,8 @@ pub(crate) const MAX_EXACT_INT: i64 = 1 << 53;
 pub(crate) enum Reading {
     /// Only where the value round-trips.
     Strict,
+    /// As strictly, but a whole number may be written with `.0`.
+    Whole,
     /// Whatever means a value of the type.
     Lenient,
 }
@@ -32,6 +36,13 @@ pub(crate) fn classify(text: &str) -> ColumnType {
         ColumnType::Bool,
     ];
     CANDIDATES.into_iter().find(|&candidate| fits(text, candidate)).unwrap_or(ColumnType::String)
+}
+
+/// The type of a key that has this text: one of those that write each value in one way only, so that it stays the same key
+/// when its column becomes text.
+pub(crate) fn classify_key(text: &str) -> ColumnType {
+    let types = [ColumnType::Int64, ColumnType::Date];
+    types.into_iter().find(|&candidate| fits(text, candidate)).unwrap_or(ColumnType::String)
 }
 
 /// Whether a non-null text fits `column` under the strict reading.
@@ -58,10 +69,21 @@ pub(crate) fn bool(text: &str, reading: Reading) -> Option<bool> {
 }
 
 /// A decimal integer. Strictly: no plus, no leading zero, no `-0`, at most 2^53 in magnitude.
+#[inline]
 pub(crate) fn int64(text: &str, reading: Reading) -> Option<i64> {
-    if reading == Reading::Lenient {
-        return text.trim().parse().ok();
+    match reading {
+        Reading::Strict => strict_int64(text),
+        Reading::Whole => strict_int64(text.strip_suffix(".0").unwrap_or(text)),
+        Reading::Lenient => text.trim().parse().ok(),
     }
+}
+
+/// An integer of any size as its own text: the one that writing the value gives.
+pub(crate) fn canonical_int64(text: &str) -> Option<i64> {
+    strict_int64(text).or_else(|| text.parse().ok().filter(|value: &i64| value.to_string() == text))
+}
+
+fn strict_int64(text: &str) -> Option<i64> {
     let (negative, digits) = sign(text);
     let written_as_is = match digits {
         [b'0'] => !negative,
@@ -97,12 +119,10 @@ fn natural(digits: &[u8]) -> Option<u64> {
 /// A finite number. Strictly: its shortest double form has the same digits as the text, trailing zeros of the
 /// fraction aside, an exponent is written as Python writes it (`1e-05`, `1e+16`), and what is written as an integer is at
 /// most 2^53 in magnitude: beyond, only ids are written so, and whether a double holds one is chance. Leniently also with
-/// a comma.
+/// a comma and rounded to the nearest double, but never an integer beyond 2^53, nor a number too great or too small.
 pub(crate) fn double(text: &str, reading: Reading) -> Option<f64> {
     if reading == Reading::Lenient {
-        let text = text.trim();
-        let value = text.parse::<f64>().ok().or_else(|| with_point(text)?.parse().ok());
-        return value.filter(|value| value.is_finite());
+        return lenient_double(text.trim());
     }
     if let Some(value) = short_double(text) {
         return Some(value);
@@ -114,6 +134,19 @@ pub(crate) fn double(text: &str, reading: Reading) -> Option<f64> {
     }
     let value: f64 = text.parse().ok().filter(|value: &f64| value.is_finite())?;
     (parts.significant <= 15 && parts.exponent.is_empty() || parts.same_digits(value)).then_some(value)
+}
+
+fn lenient_double(text: &str) -> Option<f64> {
+    let text = with_point(text);
+    let value: f64 = text.parse().ok().filter(|value: &f64| value.is_finite())?;
+    let unsigned = text.trim_start_matches(['-', '+']);
+    let without_zeros = unsigned.split_once('.').filter(|(_, fraction)| fraction.bytes().all(|byte| byte == b'0'));
+    let whole = without_zeros.map_or(unsigned, |(whole, _)| whole);
+    let is_integer = whole.bytes().all(|byte| byte.is_ascii_digit());
+    let mantissa = unsigned.split(['e', 'E']).next().unwrap_or_default();
+    let is_zero = mantissa.bytes().all(|byte| matches!(byte, b'0' | b'.'));
+    let exact = !is_integer || whole.parse().is_ok_and(|whole: i64| whole <= MAX_EXACT_INT);
+    (exact && (value != 0.0 || is_zero)).then_some(value)
 }
 
 /// The usual number, like `-12.50`: at most 15 digits with a point among them, no leading zero. The quotient of two integers
@@ -195,8 +228,9 @@ pub(crate) fn timestamp_utc(text: &str, reading: Reading) -> Option<i64> {
 }
 
 /// `12,5` as `12.5`, where there is one comma and no point.
-fn with_point(text: &str) -> Option<String> {
-    (!text.contains('.') && text.matches(',').count() == 1).then(|| text.replace(',', "."))
+fn with_point(text: &str) -> Cow<'_, str> {
+    let is_comma = !text.contains('.') && text.matches(',').count() == 1;
+    if is_comma { text.replace(',', ".").into() } else { text.into() }
 }
 
 /// The parts of a strictly written number.
@@ -340,6 +374,12 @@ mod tests {
         assert_eq!(int64("9223372036854775807", Reading::Lenient), Some(i64::MAX));
         assert_eq!(double("12,5", Reading::Lenient), Some(12.5));
         assert_eq!(double("1.234,5", Reading::Lenient), None);
+        assert_eq!(double("9007199254740993", Reading::Lenient), None);
+        assert_eq!(double("+9007199254740992", Reading::Lenient), Some(9_007_199_254_740_992.0));
+        assert_eq!(double("9007199254740993.00", Reading::Lenient), None);
+        assert_eq!(double("1e400", Reading::Lenient), None);
+        assert_eq!(double("1e-400", Reading::Lenient), None);
+        assert_eq!(double("0e-400", Reading::Lenient), Some(0.0));
         assert_eq!(bool("1", Reading::Lenient), Some(true));
     }
 }

@@ -6,8 +6,10 @@ use std::sync::{Arc, OnceLock};
 use arrow::array::{ArrayRef, RecordBatch, new_null_array};
 use arrow::datatypes::SchemaRef;
 
-use super::cell::{self, Reading};
+use super::cell::Reading;
 use super::column::ColumnBuilder;
+use super::findings::{Finding, Findings};
+use super::guess::{Guess, evolve};
 use super::header;
 use super::records::{Block, MAX_RECORD, RecordError, Records};
 use super::schema::{Column, TableSchema};
@@ -127,7 +129,7 @@ impl CsvFile {
                 cells(&block, index, spec).for_each(|text| guess.see(text));
             }
         }
-        Ok(evolve(stored, names, guesses))
+        Ok(evolve(stored, guesses))
     }
 
     /// Reads all rows in `schema` and gives them to `each`, in file order.
@@ -136,13 +138,13 @@ impl CsvFile {
         spec: &TableSpec,
         schema: &TableSchema,
         each: &mut dyn FnMut(Rows) -> Result<()>,
-    ) -> Result<(), PassError> {
+    ) -> Result<Findings, PassError> {
         let (mut records, names) = self.start(spec)?;
         let mut builder = RowsBuilder::new(spec, schema, &names);
         let fault = |error| self.fault(error, names.len());
         while let Some(block) = records.block(names.len(), BATCH_ROWS - builder.lines.len()).map_err(fault)? {
             if let Err((column, line)) = builder.push(&block, spec) {
-                return Err(self.misfit(column, line, spec, schema));
+                return Err(self.misfit(&schema.columns[column], &builder.finding(column), line, spec));
             }
             if builder.lines.len() == BATCH_ROWS {
                 each(builder.finish()?)?;
@@ -151,7 +153,7 @@ impl CsvFile {
         if !builder.lines.is_empty() {
             each(builder.finish()?)?;
         }
-        Ok(())
+        Ok(builder.findings())
     }
 
     fn start(&self, spec: &TableSpec) -> Result<(Records, Vec<String>), PassError> {
@@ -164,13 +166,18 @@ impl CsvFile {
         Ok((records, names))
     }
 
-    fn misfit(&self, column: usize, line: u64, spec: &TableSpec, schema: &TableSchema) -> PassError {
-        let Column { name, column_type } = &schema.columns[column];
+    fn misfit(&self, column: &Column, finding: &Finding, line: u64, spec: &TableSpec) -> PassError {
+        let Column { name, column_type, .. } = column;
         if !spec.columns.contains_key(name) {
             return PassError::Misfit;
         }
-        let message = format!("`{}` line {line}: the value of `{name}` is no {column_type}", self.name);
-        let hint = format!("repair the value, or change `columns.{name}` of table `{}` to a wider type", spec.name);
+        let is_wrong = match finding.separators.are_mixed() {
+            true => "is written with a point where others have a comma, or the other way round".to_owned(),
+            false => format!("is no {column_type}"),
+        };
+        let message = format!("`{}` line {line}: the value of `{name}` {is_wrong}", self.name);
+        let hint =
+            format!("repair the value, or set `columns.{name}` of table `{}` to string, which takes all", spec.name);
         Error::data("CellMisfit", message).hint(hint).into()
     }
 
@@ -232,40 +239,14 @@ fn cells<'a>(block: &Block<'a>, index: usize, spec: &TableSpec) -> impl Iterator
     block.column(index).map(move |text| (!is_null(text)).then_some(text))
 }
 
-/// What is known of a column's type so far.
-struct Guess {
-    column_type: Option<ColumnType>,
-    fixed: bool,
-}
-
-impl Guess {
-    fn new(name: &str, spec: &TableSpec, stored: Option<&TableSchema>) -> Self {
-        let declared = spec.columns.get(name).copied();
-        let stored = stored.and_then(|stored| stored.column_type(name));
-        Self { column_type: declared.or(stored), fixed: declared.is_some() }
+/// How the cells of a column are read. Its type was learnt from strict readings; what is allowed beyond keeps it.
+fn reading(column: &Column, spec: &TableSpec) -> Reading {
+    match column.column_type {
+        _ if spec.columns.contains_key(&column.name) => Reading::Lenient,
+        ColumnType::TimestampUtc => Reading::Lenient,
+        ColumnType::Int64 if spec.pk.contains(&column.name) => Reading::Whole,
+        _ => Reading::Strict,
     }
-
-    fn see(&mut self, text: Option<&str>) {
-        let Some(text) = text.filter(|_| !self.fixed) else { return };
-        self.column_type = Some(match self.column_type {
-            None => cell::classify(text),
-            Some(known) if cell::fits(text, known) => known,
-            Some(known) => known.join(cell::classify(text)),
-        });
-    }
-}
-
-/// The stored columns with their types widened, then the new ones. A column without a single value is text.
-fn evolve(stored: Option<&TableSchema>, names: Vec<String>, guesses: Vec<Guess>) -> TableSchema {
-    let mut columns = stored.map(|stored| stored.columns.clone()).unwrap_or_default();
-    for (name, guess) in names.iter().zip(guesses) {
-        let column_type = guess.column_type.unwrap_or(ColumnType::String);
-        match columns.iter_mut().find(|column| column.name == *name) {
-            Some(column) => column.column_type = column_type,
-            None => columns.push(Column { name: name.clone(), column_type }),
-        }
-    }
-    TableSchema { columns, source: names }
 }
 
 /// Collects records into batches of a schema; columns that the file lacks are null.
@@ -280,10 +261,8 @@ struct RowsBuilder {
 
 impl RowsBuilder {
     fn new(spec: &TableSpec, schema: &TableSchema, names: &[String]) -> Self {
-        let builder = |column: &Column| {
-            let reading = if spec.columns.contains_key(&column.name) { Reading::Lenient } else { Reading::Strict };
-            names.contains(&column.name).then(|| ColumnBuilder::new(column.column_type, reading))
-        };
+        let builder =
+            |column: &Column| names.contains(&column.name).then(|| ColumnBuilder::new(column, reading(column, spec)));
         let columns = schema.columns.iter().map(builder).collect();
         let places = names.iter().filter_map(|name| schema.position(name)).collect();
         Self { schema: schema.arrow(), columns, places, lines: Vec::new() }
@@ -300,6 +279,15 @@ impl RowsBuilder {
         }
         self.lines.extend_from_slice(block.lines);
         first.map_or(Ok(()), |(row, place)| Err((place, block.lines[row])))
+    }
+
+    /// What the cells of a column of the schema have shown so far.
+    fn finding(&self, column: usize) -> Finding {
+        self.columns[column].as_ref().map(ColumnBuilder::finding).unwrap_or_default()
+    }
+
+    fn findings(&self) -> Findings {
+        Findings::new((0..self.columns.len()).map(|column| self.finding(column)).collect())
     }
 
     fn finish(&mut self) -> Result<Rows> {
@@ -332,7 +320,7 @@ mod tests {
             columns: BTreeMap::from(declared),
             ..TableSpec::new(TableName::parse("t").unwrap(), vec!["a".to_owned()])
         };
-        let columns = ["a", "b", "c"].map(|name| Column { name: name.to_owned(), column_type: ColumnType::Int64 });
+        let columns = ["a", "b", "c"].map(|name| Column::new(name, ColumnType::Int64));
         let schema = TableSchema { columns: columns.to_vec(), source: Vec::new() };
         let file = CsvFile::new("t.csv", Box::new(move || Ok(Box::new(text.as_bytes()))));
         file.read(&spec, &schema, &mut |_| Ok(())).unwrap_err()

@@ -46,11 +46,16 @@ impl ParquetTable {
         let source = self.header(spec)?;
         let mut columns = stored.map(|stored| stored.columns.clone()).unwrap_or_default();
         for field in self.reader()?.schema().fields() {
-            let own = self.lake_type(field)?;
-            let declared = spec.columns.get(field.name()).copied();
-            match columns.iter_mut().find(|column| column.name == *field.name()) {
-                Some(column) => column.column_type = declared.unwrap_or(column.column_type.join(own)),
-                None => columns.push(Column { name: field.name().clone(), column_type: declared.unwrap_or(own) }),
+            let name = field.name();
+            let own = match (spec.columns.get(name), field.data_type()) {
+                (Some(declared), _) => Column::new(name, *declared),
+                (None, DataType::Null) => Column::without_values(name),
+                (None, _) => Column::new(name, self.lake_type(field)?),
+            };
+            let is_key = spec.pk.contains(name);
+            match columns.iter_mut().find(|column| column.name == *name) {
+                Some(column) => *column = widened(column, own, spec.columns.contains_key(name), is_key),
+                None => columns.push(own),
             }
         }
         Ok(TableSchema { columns, source })
@@ -136,5 +141,17 @@ impl ParquetTable {
         Error::data("UnreadableFile", format!("`{}` cannot be read as Parquet", self.name))
             .caused_by(error)
             .hint("the file is damaged: fetch it again")
+    }
+}
+
+/// The stored column, so wide that it holds what the file has. Integers of a key stay integers where the file has them as
+/// doubles, as pandas writes them beside a null.
+fn widened(stored: &Column, own: Column, declared: bool, is_key: bool) -> Column {
+    match (stored.known_type(), own.known_type()) {
+        _ if declared => own,
+        (None, _) => own,
+        (Some(_), None) => stored.clone(),
+        (Some(ColumnType::Int64), Some(ColumnType::Double)) if is_key => stored.clone(),
+        (Some(known), Some(own)) => Column::new(&stored.name, known.join(own)),
     }
 }

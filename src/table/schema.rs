@@ -10,6 +10,7 @@ use std::sync::Arc;
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::number::NumberFormat;
 use super::spec::TableSpec;
 use super::types::ColumnType;
 
@@ -21,6 +22,34 @@ pub struct Column {
     /// Its type in every file of the table.
     #[serde(rename = "type")]
     pub column_type: ColumnType,
+    /// Whether no snapshot had a value in it yet. Its type in the files is text then, and is learnt with its first values.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub empty: bool,
+    /// How the source writes its doubles, where their type was inferred.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub format: Option<NumberFormat>,
+}
+
+impl Column {
+    /// A column of a type that is known.
+    pub fn new(name: impl Into<String>, column_type: ColumnType) -> Self {
+        Self { name: name.into(), column_type, empty: false, format: None }
+    }
+
+    /// A column without a single value so far.
+    pub fn without_values(name: impl Into<String>) -> Self {
+        Self { empty: true, ..Self::new(name, ColumnType::String) }
+    }
+
+    /// The type that its values have, if it had any.
+    pub fn known_type(&self) -> Option<ColumnType> {
+        (!self.empty).then_some(self.column_type)
+    }
+
+    /// Whether it looks the same in a file.
+    fn is_stored_like(&self, other: &Self) -> bool {
+        (&self.name, self.column_type) == (&other.name, other.column_type)
+    }
 }
 
 /// The columns of a table, in the order of its files.
@@ -43,6 +72,17 @@ impl TableSchema {
         self.position(name).map(|position| self.columns[position].column_type)
     }
 
+    /// The column called `name`.
+    pub fn column(&self, name: &str) -> Option<&Column> {
+        self.position(name).map(|position| &self.columns[position])
+    }
+
+    /// Whether the files of both have the same columns.
+    pub fn has_columns_of(&self, other: &Self) -> bool {
+        self.columns.len() == other.columns.len()
+            && self.columns.iter().zip(&other.columns).all(|(mine, theirs)| mine.is_stored_like(theirs))
+    }
+
     /// The date field of the table and the type in which its values are compared, where it has one.
     pub fn order<'a>(&self, spec: &'a TableSpec) -> Option<(&'a str, ColumnType)> {
         spec.date_field.as_deref().and_then(|name| Some((name, self.column_type(name)?)))
@@ -63,8 +103,13 @@ impl TableSchema {
         let removed = before.source.iter().filter(|name| !self.source.contains(name));
         let removed = removed.map(|name| SchemaChange::Removed { column: name.clone() });
         let widened = before.columns.iter().filter_map(|old| {
-            let to = self.column_type(&old.name).filter(|&to| to != old.column_type)?;
-            Some(SchemaChange::Widened { column: old.name.clone(), from: old.column_type, to })
+            let new = self.column(&old.name)?;
+            let (column, from, to) = (old.name.clone(), old.column_type, new.column_type);
+            match old.empty {
+                true if !new.empty => Some(SchemaChange::FirstValues { column, column_type: to }),
+                _ if from != to => Some(SchemaChange::Widened { column, from, to }),
+                _ => None,
+            }
         });
         let mut changes: Vec<_> = added.chain(removed).chain(widened).collect();
         let common = |names: &[String], other: &[String]| -> Vec<String> {
@@ -94,6 +139,13 @@ pub enum SchemaChange {
     },
     /// The source lists its columns in another order; the files keep theirs.
     Reordered,
+    /// A column that had no value so far has one.
+    FirstValues {
+        /// Its name.
+        column: String,
+        /// The type of its values.
+        column_type: ColumnType,
+    },
     /// Values no longer fit the type.
     Widened {
         /// The column's name.
@@ -111,6 +163,7 @@ impl fmt::Display for SchemaChange {
             Self::Added { column, column_type } => write!(f, "added `{column}` ({column_type})"),
             Self::Removed { column } => write!(f, "removed `{column}`"),
             Self::Reordered => f.write_str("columns reordered"),
+            Self::FirstValues { column, column_type } => write!(f, "first values in `{column}` ({column_type})"),
             Self::Widened { column, from, to } => write!(f, "widened `{column}` from {from} to {to}"),
         }
     }
@@ -135,10 +188,16 @@ impl FromStr for SchemaChange {
         if let Some(rest) = text.strip_prefix("removed `") {
             return Ok(Self::Removed { column: rest.strip_suffix('`').ok_or_else(unknown)?.to_owned() });
         }
-        if let Some(rest) = text.strip_prefix("added `") {
-            let (column, added) =
+        let typed = |rest: &str| {
+            let (column, found) =
                 rest.strip_suffix(')').and_then(|rest| rest.rsplit_once("` (")).ok_or_else(unknown)?;
-            return Ok(Self::Added { column: column.to_owned(), column_type: column_type(added)? });
+            Ok::<_, String>((column.to_owned(), column_type(found)?))
+        };
+        if let Some(rest) = text.strip_prefix("added `") {
+            return typed(rest).map(|(column, column_type)| Self::Added { column, column_type });
+        }
+        if let Some(rest) = text.strip_prefix("first values in `") {
+            return typed(rest).map(|(column, column_type)| Self::FirstValues { column, column_type });
         }
         let rest = text.strip_prefix("widened `").ok_or_else(unknown)?;
         let (column, types) = rest.rsplit_once("` from ").ok_or_else(unknown)?;
@@ -170,7 +229,7 @@ mod tests {
     use super::*;
 
     fn schema(columns: &[(&str, ColumnType)], source: &[&str]) -> TableSchema {
-        let column = |&(name, column_type): &(&str, ColumnType)| Column { name: name.to_owned(), column_type };
+        let column = |&(name, column_type): &(&str, ColumnType)| Column::new(name, column_type);
         TableSchema {
             columns: columns.iter().map(column).collect(),
             source: source.iter().map(|&name| name.to_owned()).collect(),
@@ -197,6 +256,7 @@ mod tests {
             for change in [
                 SchemaChange::Added { column: column.clone(), column_type: decimal },
                 SchemaChange::Removed { column: column.clone() },
+                SchemaChange::FirstValues { column: column.clone(), column_type: ColumnType::Int64 },
                 SchemaChange::Widened { column: column.clone(), from: decimal, to: ColumnType::TimestampUtc },
                 SchemaChange::Reordered,
             ] {

@@ -48,8 +48,6 @@ pub enum UpdateDetection {
     Date,
     /// Any column outside the key differs; null equals null.
     Content,
-    /// One or the other.
-    Either,
 }
 
 /// What happens to a key that occurs more than once in a snapshot.
@@ -61,6 +59,15 @@ pub enum OnDuplicateKey {
     First,
     /// The last row in file order is kept, the others are counted.
     Last,
+}
+
+/// What happens to a row whose key is null, or has a part that is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnNullKey {
+    /// The table fails with the first offending line named.
+    Fail,
+    /// The row is left out and counted.
+    Drop,
 }
 
 /// What happens when the source's columns or types no longer match the stored schema.
@@ -124,6 +131,8 @@ pub struct TableSpec {
     pub update_detection: UpdateDetection,
     /// What happens to repeated keys.
     pub on_duplicate_key: OnDuplicateKey,
+    /// What happens to rows without a key.
+    pub on_null_key: OnNullKey,
     /// The greatest share of the previous rows (0 to 1) that one run may delete without approval.
     pub max_deleted_fraction: f64,
     /// Column types fixed by the configuration.
@@ -147,6 +156,7 @@ impl TableSpec {
             date_field: None,
             update_detection: UpdateDetection::Content,
             on_duplicate_key: OnDuplicateKey::Fail,
+            on_null_key: OnNullKey::Fail,
             max_deleted_fraction: DEFAULT_MAX_DELETED_FRACTION,
             columns: BTreeMap::new(),
             schema: SchemaPolicy::Evolve,

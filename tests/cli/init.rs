@@ -37,7 +37,7 @@ fn a_folder_gets_a_configuration_that_runs_as_it_is() {
     assert_eq!(
         config,
         json!({"dataset_name": "local/actual", "tables": [
-            {"name": "clientes", "sep": ";", "pk": "idCliente", "date_field": "DtAtualizacao", "update_detection": "either"},
+            {"name": "clientes", "sep": ";", "pk": "idCliente", "date_field": "DtAtualizacao", "update_detection": "content"},
             {"name": "produtos", "sep": ";", "pk": "idProduto"},
         ]})
     );

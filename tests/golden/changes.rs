@@ -106,7 +106,7 @@ fn a_date_field_that_is_text_is_compared_as_text_with_a_warning() {
 
 #[test]
 fn each_mode_publishes_what_it_says() {
-    let modes = [("date", (0, 1, 0, 1), 1), ("content", (0, 2, 0, 0), 2), ("either", (0, 2, 0, 0), 2)];
+    let modes = [("date", (0, 1, 0, 1), 1), ("content", (0, 2, 0, 0), 2)];
     for (mode, expected, rows) in modes {
         let mut lab = Lab::of_t(json!({"date_field": "at", "update_detection": mode}));
         lab.csv_ok("id,v,at\n1,a,1\n2,b,1\n3,c,1\n");
@@ -175,16 +175,21 @@ fn keys_that_are_one_value_in_two_spellings_are_repeated() {
 }
 
 #[test]
-fn null_keys_fail_with_the_line_or_are_one_key_by_policy() {
+fn null_keys_fail_with_the_line_or_are_left_out_by_policy() {
     let mut lab = Lab::of_t(Value::Null);
     let message = failure(&lab.csv("id,v\n1,a\n,b\n"), "NullKey");
     assert!(message.contains("t.csv") && message.contains("line 3") && message.contains("`id`"), "{message}");
     let mut lab = Lab::of_t(json!({"pk": ["a", "b"]}));
     let message = failure(&lab.csv("a,b\n1,\n"), "NullKey");
     assert!(message.contains("line 2"), "{message}");
-    let mut lab = Lab::of_t(json!({"on_duplicate_key": "last"}));
-    let report = lab.csv_ok("id,v\n1,a\n,b\n,c\n");
-    assert_eq!((report.rows, report.dropped_rows), (2, 1));
-    assert_eq!(lab.full_load(), ["1|a", "∅|c"]);
-    lab.assert_verified();
+    for repeated in ["fail", "first", "last"] {
+        let mut lab = Lab::of_t(json!({"on_duplicate_key": repeated}));
+        failure(&lab.csv("id,v\n1,a\n,b\n,c\n"), "NullKey");
+        lab.reconfigure(json!({"on_duplicate_key": repeated, "on_null_key": "drop"}));
+        let report = lab.csv_ok("id,v\n1,a\n,b\n,c\n");
+        assert_eq!((report.rows, report.dropped_rows), (1, 2));
+        assert_eq!(report.warnings, ["2 rows have no key and were dropped by `on_null_key`"]);
+        assert_eq!(lab.full_load(), ["1|a"]);
+        lab.assert_verified();
+    }
 }

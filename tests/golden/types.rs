@@ -75,10 +75,48 @@ fn ids_beyond_two_to_the_53_do_not_become_doubles_by_chance() {
 
 #[test]
 fn doubles_keep_their_digits() {
-    check(learnt(&["1.50", "-0.1", "0.0"]), DOUBLE, &["1.5", "-0.1", "0.0"]);
+    check(learnt(&["1.5", "-0.1", "0.0"]), DOUBLE, &["1.5", "-0.1", "0.0"]);
+    check(learnt(&["1.50", "-0.10", "0.00"]), DOUBLE, &["1.5", "-0.1", "0.0"]);
     check(learnt(&["1", "2.5"]), DOUBLE, &["1.0", "2.5"]);
     check(learnt(&["1e-05", "1e+16", "0.30000000000000004"]), DOUBLE, &["0.00001", "1e16", "0.30000000000000004"]);
+    check(learnt(&["0.1", "1e-05", "100000.0"]), DOUBLE, &["0.1", "0.00001", "100000.0"]);
     check(learnt(&["5e-324", "1.7976931348623157e+308"]), DOUBLE, &["5e-324", "1.7976931348623157e308"]);
+}
+
+/// Codes of diseases, versions of programs, places of a shelf: `250.0` is not `250.00`.
+#[test]
+fn numbers_of_which_two_texts_could_be_one_stay_text() {
+    stays_text(&["250.0", "250.00"]);
+    stays_text(&["1.1", "1.10"]);
+    stays_text(&["1", "2.0"]);
+    stays_text(&["10", "2.50"]);
+    stays_text(&["0.00001", "1e-05"]);
+}
+
+/// Found here: a comma was the decimal point of one cell, and a point that of the next.
+#[test]
+fn what_parts_whole_and_fraction_is_decided_for_the_column() {
+    for column_type in ["double", "decimal(12,3)"] {
+        for cells in [["1,234", "12.50"], ["12.50", "1,234"]] {
+            let mut lab = Lab::of_t(json!({"columns": {"v": column_type}}));
+            let message = failure(&lab.csv(csv(&cells)), "CellMisfit");
+            assert!(message.contains("line 3") && message.contains("`v`") && message.contains("comma"), "{message}");
+            lab.assert_objects(&Default::default());
+        }
+        let mut lab = Lab::of_t(json!({"columns": {"v": column_type}}));
+        let report = lab.csv_ok(csv(&["1,234", "999"]));
+        assert!(report.warnings.iter().any(|told| told.contains("`v`") && told.contains("1,234")), "{report:?}");
+        assert_eq!(lab.csv_ok(csv(&["1,234", "999,5"])).warnings, Vec::<String>::new());
+    }
+}
+
+#[test]
+fn a_declared_double_refuses_what_it_cannot_hold() {
+    for cell in ["9007199254740993", "9007199254740993.0", "1e400", "-1e400", "1e-400", "NaN", "inf"] {
+        let mut lab = Lab::of_t(json!({"columns": {"v": "double"}}));
+        let message = failure(&lab.csv(csv(&["1", cell])), "CellMisfit");
+        assert!(message.contains("line 3"), "{cell}: {message}");
+    }
 }
 
 #[test]
@@ -188,9 +226,10 @@ fn bools_are_spelt_out() {
 
 #[test]
 fn decimals_come_by_declaration_and_are_exact() {
-    let cells = ["12.5", "12,50", "-0.05", "+7", "0012.3400", "99999999.99"];
-    let values = ["12.50", "12.50", "-0.05", "7.00", "12.34", "99999999.99"];
+    let cells = ["12.5", "-0.05", "+7", "0012.3400", "99999999.99"];
+    let values = ["12.50", "-0.05", "7.00", "12.34", "99999999.99"];
     check(declared("decimal(10,2)", &cells), "Decimal128(10, 2)", &values);
+    check(declared("decimal(10,2)", &["12,50", "7"]), "Decimal128(10, 2)", &["12.50", "7.00"]);
     let widest = "9".repeat(38);
     check(declared("decimal(38,0)", &[&widest]), "Decimal128(38, 0)", &[&widest]);
 }
@@ -199,7 +238,7 @@ fn decimals_come_by_declaration_and_are_exact() {
 fn a_declared_type_takes_what_a_person_would_accept_and_names_the_line_of_the_rest() {
     check(declared("int64", &["007", "+1", "9223372036854775807"]), INT, &["7", "1", "9223372036854775807"]);
     check(
-        declared("double", &["12,5", "1E5", "9007199254740993"]),
+        declared("double", &["12,5", "1E5", "9007199254740992"]),
         DOUBLE,
         &["12.5", "100000.0", "9007199254740992.0"],
     );
@@ -225,12 +264,29 @@ fn null_values_and_empty_cells_are_null_in_every_type() {
 }
 
 #[test]
-fn a_column_without_a_value_is_text_and_stays_what_it_was_first() {
+fn a_column_without_a_value_gets_its_type_with_the_first() {
     check(learnt(&["", ""]), TEXT, &["∅", "∅"]);
+    for (cell, column_type) in [("5", INT), ("1.5", DOUBLE), ("2024-01-01", DATE), ("true", BOOL), ("x", TEXT)] {
+        let mut lab = Lab::of_t(Value::Null);
+        lab.csv_ok(csv(&["", ""]));
+        assert!(lab.csv_ok(csv(&["", "", ""])).schema_changes.is_empty());
+        let report = lab.csv_ok(csv(&[cell, ""]));
+        let changes: Vec<String> = report.schema_changes.iter().map(ToString::to_string).collect();
+        assert!(matches!(changes.as_slice(), [one] if one.starts_with("first values in `v` (")), "{changes:?}");
+        assert_eq!(lab.columns(FULL_LOAD)[1], format!("v:{column_type}"));
+        assert_eq!(lab.columns(lab.log().last().unwrap())[1], format!("v:{column_type}"));
+        lab.assert_verified();
+        assert!(lab.csv_ok(csv(&[cell, ""])).schema_changes.is_empty());
+    }
+}
+
+#[test]
+fn a_learnt_instant_takes_any_offset() {
     let mut lab = Lab::of_t(Value::Null);
-    lab.csv_ok(csv(&["", ""]));
-    lab.csv_ok(csv(&["5", ""]));
-    assert_eq!(lab.columns(FULL_LOAD)[1], "v:Utf8");
+    lab.csv_ok(csv(&["2024-01-01T10:00:00Z", "2024-01-02T10:00:00Z"]));
+    let report = lab.csv_ok(csv(&["2024-01-01T07:00:00-03:00", "2024-01-02T12:30:00+02:00"]));
+    assert_eq!((report.updated, report.schema_changes.len()), (1, 0));
+    assert_eq!(lab.full_load(), ["0|2024-01-01T10:00:00Z", "1|2024-01-02T10:30:00Z"]);
     lab.assert_verified();
 }
 

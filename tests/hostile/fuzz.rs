@@ -119,7 +119,7 @@ fn read_table(file: &TableFile, spec: &TableSpec) -> Result<()> {
         detected = true;
     };
     match file.read(spec, &schema, &mut |_| Ok(())) {
-        Ok(()) => Ok(()),
+        Ok(_) => Ok(()),
         Err(PassError::Fatal(error)) => Err(error),
         Err(other) => panic!("the schema that was learnt does not fit: {other:?}"),
     }

@@ -1,6 +1,6 @@
 //! Random histories of a table: what a source may do to it from one version to the next.
 
-use cdc_to_s3::table::{OnDuplicateKey, TableSpec, UpdateDetection};
+use cdc_to_s3::table::{OnDuplicateKey, OnNullKey, TableSpec, UpdateDetection};
 
 use crate::support::lake::{self, Row};
 use crate::support::random::Random;
@@ -20,12 +20,16 @@ enum Kind {
     Bool,
     Int,
     Double,
+    /// A number with a zero at its end, which the text has and the number has not.
+    Price,
+    /// What looks like a number and is none: `1.1` is not `1.10`.
+    Code,
     Date,
     Timestamp,
     Text,
 }
 
-const KINDS: [Kind; 6] = [Kind::Bool, Kind::Int, Kind::Double, Kind::Date, Kind::Timestamp, Kind::Text];
+const KINDS: [Kind; 7] = [Kind::Bool, Kind::Int, Kind::Double, Kind::Price, Kind::Date, Kind::Timestamp, Kind::Text];
 
 #[derive(Clone, Debug)]
 struct Column {
@@ -49,14 +53,15 @@ pub(super) struct History {
 impl History {
     pub(super) fn new(random: &mut Random) -> Self {
         let mut spec = lake::spec("t");
-        let detections = [UpdateDetection::Date, UpdateDetection::Content, UpdateDetection::Either];
+        let detections = [UpdateDetection::Date, UpdateDetection::Content];
         spec.update_detection = random.pick(&detections);
         spec.date_field = (spec.update_detection != UpdateDetection::Content).then(|| DATE_FIELD.to_owned());
         spec.on_duplicate_key = random.pick(&[OnDuplicateKey::Fail, OnDuplicateKey::First, OnDuplicateKey::Last]);
         if random.chance(40) {
             spec.pk.push("part".to_owned());
         }
-        let key_kinds = [Kind::Int, Kind::Int, Kind::Text];
+        spec.on_null_key = random.pick(&[OnNullKey::Fail, OnNullKey::Drop]);
+        let key_kinds = [Kind::Int, Kind::Int, Kind::Text, Kind::Code, Kind::Date, Kind::Timestamp, Kind::Bool];
         let mut columns: Vec<Column> =
             spec.pk.iter().map(|name| Column { name: name.clone(), kind: random.pick(&key_kinds) }).collect();
         if let Some(name) = &spec.date_field {
@@ -231,7 +236,9 @@ impl History {
     }
 
     fn put_column(&mut self, column: Column, random: &mut Random) {
-        for row in self.rows.iter_mut().filter(|_| random.chance(70)).collect::<Vec<_>>() {
+        // Sometimes a column has no value in its first version.
+        let filled = random.pick(&[70, 70, 0]);
+        for row in self.rows.iter_mut().filter(|_| random.chance(filled)).collect::<Vec<_>>() {
             row.insert(column.name.clone(), value(column.kind, random.below(1000)));
         }
         let place = random.below(self.columns.len() + 1);
@@ -261,7 +268,8 @@ impl History {
         column.kind = match column.kind {
             Kind::Int if column.name == DATE_FIELD => Kind::Int,
             Kind::Timestamp if column.name == DATE_FIELD => Kind::Timestamp,
-            Kind::Int if self.spec.pk.contains(&column.name) => Kind::Text,
+            Kind::Int if self.spec.pk.contains(&column.name) => random.pick(&[Kind::Text, Kind::Code]),
+            _ if self.spec.pk.contains(&column.name) => Kind::Text,
             Kind::Int => Kind::Double,
             Kind::Date => Kind::Timestamp,
             _ => Kind::Text,
@@ -277,6 +285,8 @@ fn value(kind: Kind, number: usize) -> String {
         Kind::Bool => number.is_multiple_of(2).to_string(),
         Kind::Int => number.to_string(),
         Kind::Double => (number as f64 / 8.0).to_string(),
+        Kind::Price => format!("{}.{}0", number / 10, number % 10),
+        Kind::Code => format!("{}.{}", number / 2, ["1", "10"][number % 2]),
         Kind::Date => format!("20{:02}-{:02}-{:02}", 10 + number / 336 % 80, 1 + number / 28 % 12, 1 + number % 28),
         Kind::Timestamp => format!("{} {:02}:30:00", value(Kind::Date, number), number % 24),
         Kind::Text => {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use cdc_to_s3::diff::Operation;
-use cdc_to_s3::table::{OnDuplicateKey, TableSpec, UpdateDetection};
+use cdc_to_s3::table::{OnDuplicateKey, OnNullKey, TableSpec, UpdateDetection};
 
 use super::history::Version;
 use crate::support::lake::{Key, Row, key_of};
@@ -17,7 +17,10 @@ pub(super) fn snapshot(version: &Version, spec: &TableSpec) -> Result<Snapshot, 
     for row in &version.rows {
         let key = key_of(row, &spec.pk);
         match (spec.on_duplicate_key, snapshot.contains_key(&key)) {
-            (OnDuplicateKey::Fail, _) if key.iter().any(String::is_empty) => return Err("NullKey"),
+            _ if key.iter().any(String::is_empty) => match spec.on_null_key {
+                OnNullKey::Fail => return Err("NullKey"),
+                OnNullKey::Drop => {}
+            },
             (OnDuplicateKey::Fail, true) => return Err("DuplicateKeys"),
             (OnDuplicateKey::First, true) => {}
             _ => drop(snapshot.insert(key, row.clone())),
@@ -68,6 +71,5 @@ fn is_update(spec: &TableSpec, before: &Row, now: &Row) -> bool {
     match spec.update_detection {
         UpdateDetection::Date => later,
         UpdateDetection::Content => now != before,
-        UpdateDetection::Either => later || now != before,
     }
 }

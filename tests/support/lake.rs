@@ -18,7 +18,7 @@ use cdc_to_s3::lake::store::{ETag, Listed, ObjectStore, Payload, read_all};
 use cdc_to_s3::pipeline::{self, Unwatched};
 use cdc_to_s3::report::Report;
 use cdc_to_s3::source::{Limits, Source};
-use cdc_to_s3::table::{OP_COLUMN, TableName, TableSpec, UpdateDetection};
+use cdc_to_s3::table::{NumberFormat, OP_COLUMN, TableName, TableSchema, TableSpec, UpdateDetection};
 use cdc_to_s3::trigger::{Deadline, Request};
 use cdc_to_s3::verify::verify;
 use chrono::{DateTime, Duration, Utc};
@@ -154,7 +154,7 @@ pub(crate) async fn full_load_tag(store: &dyn ObjectStore, table: &TableName) ->
 /// The full load of a table, which is there.
 pub(crate) async fn full_load(store: &dyn ObjectStore, table: &TableName) -> (Footer, Vec<Row>) {
     let file = read(store, &layout::full_load(table)).await;
-    (file.footer().clone(), batches(&file).iter().flat_map(rows).collect())
+    (file.footer().clone(), rows_of(&file))
 }
 
 /// What a reader who applies the log in the order of its names ends up with. Fails where a change does not follow from
@@ -196,24 +196,37 @@ fn batches(file: &ParquetFile) -> Vec<RecordBatch> {
 
 fn changes(file: &ParquetFile) -> Vec<(Operation, Row)> {
     let split = |mut row: Row| (Operation::from_letter(&row.remove(OP_COLUMN).unwrap()).unwrap(), row);
-    batches(file).iter().flat_map(rows).map(split).collect()
+    rows_of(file).into_iter().map(split).collect()
 }
 
-fn rows(batch: &RecordBatch) -> Vec<Row> {
+fn rows_of(file: &ParquetFile) -> Vec<Row> {
+    batches(file).iter().flat_map(|batch| rows(batch, &file.footer().schema)).collect()
+}
+
+fn rows(batch: &RecordBatch, schema: &TableSchema) -> Vec<Row> {
     let mut rows = vec![Row::new(); batch.num_rows()];
     for (field, column) in batch.schema().fields().iter().zip(batch.columns()) {
         for (index, row) in rows.iter_mut().enumerate().filter(|(index, _)| column.is_valid(*index)) {
-            row.insert(field.name().clone(), text(column, index));
+            let format = schema.column(field.name()).and_then(|column| column.format);
+            row.insert(field.name().clone(), text(column, format, index));
         }
     }
     rows
 }
 
-fn text(column: &dyn Array, row: usize) -> String {
+/// A cell as its source wrote it.
+fn text(column: &dyn Array, format: Option<NumberFormat>, row: usize) -> String {
     match column.data_type() {
         DataType::Boolean => column.as_boolean().value(row).to_string(),
         DataType::Int64 => column.as_primitive::<Int64Type>().value(row).to_string(),
-        DataType::Float64 => column.as_primitive::<Float64Type>().value(row).to_string(),
+        DataType::Float64 => {
+            let number = column.as_primitive::<Float64Type>().value(row);
+            match format {
+                Some(NumberFormat::Fixed(decimals)) => format!("{number:.*}", usize::from(decimals)),
+                Some(NumberFormat::Repr) => format!("{number:?}"),
+                _ => number.to_string(),
+            }
+        }
         DataType::Date32 => column.as_primitive::<Date32Type>().value_as_date(row).unwrap().to_string(),
         DataType::Timestamp(..) => {
             canonical(&column.as_primitive::<TimestampMicrosecondType>().value_as_datetime(row).unwrap().to_string())
@@ -223,8 +236,7 @@ fn text(column: &dyn Array, row: usize) -> String {
     }
 }
 
-/// A value that became text keeps the form of its type: a midnight its clock, a double its point.
+/// A midnight that became text keeps its clock.
 fn canonical(text: &str) -> String {
-    let number = text.strip_suffix(".0").filter(|whole| whole.parse::<i64>().is_ok());
-    number.or(text.strip_suffix(" 00:00:00")).unwrap_or(text).to_owned()
+    text.strip_suffix(" 00:00:00").unwrap_or(text).to_owned()
 }

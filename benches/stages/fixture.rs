@@ -1,6 +1,5 @@
 //! What the stages begin with: both versions of the table, and the lake after the first.
 
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Cursor, Write};
 use std::path::Path;
@@ -19,8 +18,7 @@ use cdc_to_s3::lake::store::{Condition, ETag, MemoryStore, ObjectStore, Payload,
 use cdc_to_s3::source::Limits;
 use cdc_to_s3::source::archive::Archive;
 use cdc_to_s3::table::{
-    ColumnType, CsvFile, OnDuplicateKey, Rows, SchemaPolicy, TableFile, TableName, TableSchema, TableSpec,
-    UpdateDetection,
+    ColumnType, CsvFile, Provenance, Rows, TableFile, TableName, TableSchema, TableSpec, UpdateDetection,
 };
 use cdc_to_s3::workspace::Workspace;
 use zip::ZipWriter;
@@ -90,18 +88,12 @@ impl Fixture {
 }
 
 fn spec() -> TableSpec {
+    let name = TableName::parse("vendas").unwrap();
     TableSpec {
-        name: TableName::parse("vendas").unwrap(),
         sep: b';',
-        encoding: None,
-        null_values: Vec::new(),
-        pk: vec!["idVenda".to_owned()],
         date_field: Some("dtAtualizacao".to_owned()),
         update_detection: UpdateDetection::Date,
-        on_duplicate_key: OnDuplicateKey::Fail,
-        max_deleted_fraction: 0.5,
-        columns: BTreeMap::new(),
-        schema: SchemaPolicy::Evolve,
+        ..TableSpec::new(name, vec!["idVenda".to_owned()])
     }
 }
 
@@ -117,7 +109,7 @@ fn zipped(workspace: &Workspace, name: &TableName, text: &[u8]) -> CsvFile {
     zip.finish().unwrap();
     match Archive::open(&path, Limits::default()).unwrap().table(name, workspace).unwrap() {
         TableFile::Csv(file) => file,
-        TableFile::Parquet(_) => unreachable!("its name ends in .csv"),
+        _ => unreachable!("its name ends in .csv"),
     }
 }
 
@@ -211,5 +203,6 @@ fn footer(spec: &TableSpec, schema: &TableSchema, rows: u64, set: SetHash) -> Fo
         schema: schema.clone(),
         captured: None,
         log_begins_after: None,
+        provenance: Provenance::default(),
     }
 }

@@ -198,7 +198,7 @@ fn comparison(
     let found = Comparison {
         counts,
         schema_changes: job.stored.as_ref().map(|stored| schema.changes_since(stored)).unwrap_or_default(),
-        warnings: warnings(&job.spec, &schema, counts),
+        warnings: [job.file.warnings(), warnings(&job.spec, &schema, counts)].concat(),
         provenance: job.file.provenance(),
         schema,
         set_hash,
@@ -246,15 +246,21 @@ fn bad_keys(
     let (file, key) = (job.file.name(), job.spec.pk.join("`, `"));
     let hint = "repair the source, choose another `pk`, or set the table's `on_duplicate_key` to first or last";
     if let Some(null) = first.iter().find(|fault| fault.null) {
+        let (file, line) = job.file.at(null.line);
         return Ok(Error::data(
             "NullKey",
-            format!("`{file}` line {}: the key `{key}` is null ({faults} bad keys in all)", null.line),
+            format!("`{file}` line {line}: the key `{key}` is null ({faults} bad keys in all)"),
         )
         .hint(hint));
     }
     let earlier = first_lines(job, schema, plan, first)?;
-    let pair =
-        |fault: &Fault| format!("lines {} and {}", earlier.get(&fault.key).copied().unwrap_or_default(), fault.line);
+    let pair = |fault: &Fault| {
+        let (first, second) = (earlier.get(&fault.key).copied().unwrap_or_default(), fault.line);
+        match (job.file.at(first), job.file.at(second)) {
+            ((one, _), (other, line)) if one == file && other == file => format!("lines {first} and {line}"),
+            ((one, first), (other, second)) => format!("line {first} of `{one}` and line {second} of `{other}`"),
+        }
+    };
     let pairs: Vec<String> = first.iter().map(pair).collect();
     let repeats = rows(faults, "repeats a key", "repeat a key");
     let message = format!("`{file}`: {repeats} `{key}`, the first on {}", pairs.join(", "));

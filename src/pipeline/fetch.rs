@@ -34,13 +34,13 @@ pub(super) async fn compare_with_base(
     stages: Stages,
 ) -> Result<Compared> {
     let position = stamp.position.as_ref().unwrap_or(&run.position);
-    let archive = run.snapshot(position).await?;
+    let archive = run.snapshot(spec, position).await?;
     let there = run.within_deadline(fingerprints(run, spec, outline, stored.as_ref())).await?;
     let base = run.within_deadline(base(run, spec, outline, there.fingerprints)).await?;
     let workspace = run.workspace.clone();
     let destination = Destination { table: spec.name.clone(), run_at: stamp.run_at, workspace, stages };
     let (deadline, progress) = (run.request.deadline, run.progress.rows(spec.name.as_str()));
-    let file = archive.table(&spec.name, &run.workspace)?;
+    let file = archive.table(spec, &run.workspace)?;
     file.remember(before);
     let job = Job {
         spec: spec.clone(),

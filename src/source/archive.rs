@@ -3,7 +3,10 @@
 //! Members are read straight from the zip, as a stream. Everything that the archive says of itself is checked against what
 //! comes out: sizes, CRCs, and limits on how much may come out at all. Member names are never used as paths.
 
+mod find;
 pub(crate) mod parts;
+pub(crate) mod paths;
+mod pattern;
 
 use std::borrow::Cow;
 use std::fs::{self, File};
@@ -15,13 +18,14 @@ use flate2::bufread::{DeflateDecoder, MultiGzDecoder};
 use xxhash_rust::xxh3::Xxh3;
 use zip::{CompressionMethod, ZipArchive};
 
+use self::find::{Format, find};
 use super::ahead::ReadAhead;
 use super::inflate::Checked;
 use crate::ahead::no_thread;
 use crate::config::Limits;
 use crate::error::{Error, Result};
 use crate::position::Position;
-use crate::table::{CsvFile, ParquetTable, TableFile, TableName};
+use crate::table::{CsvFile, FileChoice, ParquetTable, TableFile};
 use crate::workspace::Workspace;
 
 /// How deep a folder is searched.
@@ -39,7 +43,7 @@ pub struct Archive {
 
 #[derive(Clone, Debug)]
 struct Member {
-    /// The path inside the archive or folder, `/`-separated.
+    /// The path inside the archive or folder, in its normal form.
     name: String,
     place: Place,
 }
@@ -47,7 +51,16 @@ struct Member {
 #[derive(Clone, Debug)]
 enum Place {
     File(PathBuf),
-    Zipped { start: u64, compressed: u64, size: u64, crc32: u32, method: CompressionMethod, encrypted: bool },
+    Zipped {
+        start: u64,
+        compressed: u64,
+        size: u64,
+        crc32: u32,
+        method: CompressionMethod,
+        encrypted: bool,
+    },
+    /// Its bytes were not fetched: it is no table's that was asked for.
+    Elsewhere,
 }
 
 impl Member {
@@ -55,6 +68,7 @@ impl Member {
     fn size(&self) -> Result<u64> {
         match &self.place {
             Place::Zipped { size, .. } => Ok(*size),
+            Place::Elsewhere => Err(not_fetched(&self.name)),
             Place::File(path) => fs::metadata(path).map(|found| found.len()).map_err(|error| {
                 Error::data("UnreadableFile", format!("cannot open `{}`", self.name))
                     .caused_by(error)
@@ -64,16 +78,6 @@ impl Member {
     }
 }
 
-/// The formats that a table's file can have, by the end of its name.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Format {
-    Csv,
-    CsvGz,
-    Parquet,
-}
-
-const FORMATS: [(&str, Format); 3] = [(".csv", Format::Csv), (".csv.gz", Format::CsvGz), (".parquet", Format::Parquet)];
-
 impl Archive {
     /// Opens a zip archive or a folder.
     pub fn open(path: &Path, limits: Limits) -> Result<Self> {
@@ -81,18 +85,27 @@ impl Archive {
         Ok(Self { path: Arc::new(path.to_owned()), members: Arc::new(members), limits })
     }
 
-    /// The file of a table: `{name}.csv`, `{name}.csv.gz` or `{name}.parquet` at any depth, in the exact spelling first.
-    pub fn table(&self, table: &TableName, workspace: &Workspace) -> Result<TableFile> {
-        let (member, format) = self.find(table)?;
-        let member = member.clone();
+    /// The file, or files, of a table: those that the configuration names, or else `{name}.csv`, `{name}.csv.gz` or
+    /// `{name}.parquet` at any depth, in the exact spelling first.
+    ///
+    /// # Errors
+    /// `TableMissing`, `AmbiguousTable`, `MixedFormats` (kind `Data`), and what is wrong with the archive.
+    pub fn table<'a>(&self, choice: impl Into<FileChoice<'a>>, workspace: &Workspace) -> Result<TableFile> {
+        let choice = choice.into();
+        let found = self.find(choice)?;
+        let parts = found.into_iter().map(|(member, format)| self.file(member, format, workspace));
+        TableFile::of_parts(choice.file.unwrap_or_default(), parts.collect::<Result<_>>()?)
+    }
+
+    fn file(&self, member: &Member, format: Format, workspace: &Workspace) -> Result<TableFile> {
+        let (member, archive) = (member.clone(), self.clone());
         let name = member.name.clone();
-        let archive = self.clone();
         if format == Format::Parquet {
             return Ok(TableFile::Parquet(ParquetTable::new(name, archive.on_disk(&member, workspace)?)));
         }
         let open = move || -> Result<Box<dyn Read + Send>> {
             let plain = archive.read(&member)?;
-            if format == Format::Csv {
+            if format == Format::Text {
                 return Ok(Box::new(ReadAhead::new(plain).map_err(no_thread)?));
             }
             let unzipped = MultiGzDecoder::new(BufReader::with_capacity(READ_BUFFER, plain));
@@ -107,8 +120,8 @@ impl Archive {
     pub fn stems(&self) -> Vec<(String, String)> {
         let hidden = |name: &str| name.split(['/', '\\']).any(|part| part.starts_with('.') || part == "__MACOSX");
         let stem = |member: &Member| {
-            let base = base_name(&member.name);
-            let length = FORMATS.iter().find(|(ending, _)| base.to_lowercase().ends_with(ending))?.0.len();
+            let base = paths::base_name(&member.name);
+            let length = find::NAMED.iter().find(|(ending, _)| base.to_lowercase().ends_with(ending))?.0.len();
             Some((base.get(..base.len() - length)?.to_owned(), member.name.clone()))
         };
         let mut stems: Vec<_> = self.members.iter().filter(|member| !hidden(&member.name)).filter_map(stem).collect();
@@ -128,27 +141,28 @@ impl Archive {
                     digest.update(&[size.to_le_bytes(), u64::from(*crc32).to_le_bytes()].concat());
                 }
                 Place::File(path) => digest.update(&file_digest(path)?.to_le_bytes()),
+                Place::Elsewhere => return Err(not_fetched(&member.name)),
             }
         }
         Ok(Position::Mark(format!("xxh3:{:032x}", digest.digest128())))
     }
 
-    /// Whether all of a table's file can be read and is what the archive says, as far as bytes that were damaged on their
+    /// Whether all of a table's files can be read and are what the archive says, as far as bytes that were damaged on their
     /// way can be at fault.
-    pub(crate) fn is_intact(&self, table: &TableName) -> bool {
-        let read = || {
-            let (member, _) = self.find(table)?;
+    pub(crate) fn is_intact(&self, choice: FileChoice<'_>) -> bool {
+        let read = |member: &Member| {
             let mut bytes = self.read(member)?;
             io::copy(&mut bytes, &mut io::sink()).map_err(|error| {
                 error.downcast::<Error>().unwrap_or_else(|error| Error::data("UnreadableFile", "").caused_by(error))
             })
         };
-        read().err().is_none_or(|error| error.code() != "DamagedMember")
+        let damaged = |error: Error| error.code() == "DamagedMember";
+        self.find(choice).map_or(true, |found| !found.into_iter().any(|(member, _)| read(member).is_err_and(damaged)))
     }
 
-    fn find(&self, table: &TableName) -> Result<(&Member, Format)> {
+    fn find(&self, choice: FileChoice<'_>) -> Result<Vec<(&Member, Format)>> {
         let names: Vec<&str> = self.members.iter().map(|member| member.name.as_str()).collect();
-        find(&names, table).map(|(index, format)| (&self.members[index], format))
+        Ok(find(&names, choice)?.into_iter().map(|(index, format)| (&self.members[index], format)).collect())
     }
 
     fn read(&self, member: &Member) -> Result<Box<dyn Read + Send>> {
@@ -159,6 +173,7 @@ impl Archive {
         };
         let (start, compressed, size, crc32, method) = match &member.place {
             Place::File(path) => return Ok(Box::new(File::open(path).map_err(unreadable)?)),
+            Place::Elsewhere => return Err(not_fetched(&member.name)),
             Place::Zipped { encrypted: true, .. } => {
                 return Err(Error::data("EncryptedMember", format!("`{}` is encrypted", member.name))
                     .hint("publish the dataset without a password"));
@@ -206,51 +221,8 @@ impl Archive {
     }
 }
 
-/// Which of the files called `names` is that of a table, and its format.
-fn find(names: &[&str], table: &TableName) -> Result<(usize, Format)> {
-    let exact = |base: &str, ending: &str| base.strip_suffix(ending) == Some(table.as_str());
-    let folded = |base: &str, ending: &str| base.to_lowercase() == format!("{}{ending}", table.as_str().to_lowercase());
-    let matching = |same: &dyn Fn(&str, &str) -> bool| -> Vec<(usize, Format)> {
-        let format =
-            |name: &str| FORMATS.iter().find(|(ending, _)| same(base_name(name), ending)).map(|(_, format)| *format);
-        names.iter().enumerate().filter_map(|(index, name)| Some((index, format(name)?))).collect()
-    };
-    let mut found = matching(&exact);
-    if found.is_empty() {
-        found = matching(&folded);
-    }
-    let depth = |index: usize| names[index].matches(['/', '\\']).count();
-    found.sort_by_key(|(index, _)| depth(*index));
-    match found.as_slice() {
-        [] => Err(missing(names, table)),
-        [one] => Ok(*one),
-        [first, second, ..] if depth(first.0) < depth(second.0) => Ok(*first),
-        [first, second, ..] => Err(Error::data(
-            "AmbiguousTable",
-            format!("table `{table}` could be `{}` or `{}`", names[first.0], names[second.0]),
-        )
-        .hint("remove or rename one of the two files at the source")),
-    }
-}
-
-fn missing(names: &[&str], table: &TableName) -> Error {
-    let error =
-        Error::data("TableMissing", format!("the snapshot has no file `{table}.csv` (nor .csv.gz, nor .parquet)"));
-    let near = crate::near::near(&format!("{table}.csv"), names.iter().map(|name| base_name(name)));
-    let nested = names.iter().find(|name| name.to_lowercase().ends_with(".zip"));
-    match (near, nested) {
-        (Some(near), _) => error.hint(format!(
-            "did you mean `{near}`? A table's `name` is its file's, without `.csv`; nothing was deleted"
-        )),
-        (None, Some(nested)) => {
-            error.hint(format!("archives inside the archive are not opened: unpack `{nested}` at the source"))
-        }
-        (None, None) => error.hint("check the table's `name` and the dataset; nothing was deleted"),
-    }
-}
-
-fn base_name(name: &str) -> &str {
-    name.rsplit(['/', '\\']).next().unwrap_or(name)
+fn not_fetched(name: &str) -> Error {
+    Error::internal("NotAtHand", format!("`{name}` was not fetched with the table's files"))
 }
 
 fn folder(root: &Path, below: &Path, depth: usize) -> Result<Vec<Member>> {
@@ -263,7 +235,7 @@ fn folder(root: &Path, below: &Path, depth: usize) -> Result<Vec<Member>> {
         let entry = entry.map_err(unreadable)?;
         let relative = below.join(entry.file_name());
         if entry.path().is_file() {
-            members.push(Member { name: relative.to_string_lossy().into_owned(), place: Place::File(entry.path()) });
+            members.push(Member { name: paths::normal(&relative.to_string_lossy()), place: Place::File(entry.path()) });
         } else if entry.file_type().map_err(unreadable)?.is_dir() && depth < MAX_DEPTH {
             members.extend(folder(root, &relative, depth + 1)?);
         }
@@ -325,9 +297,9 @@ fn zipped<R: Read>(member: &zip::read::ZipFile<'_, R>, doubtful: &dyn Fn(&str) -
     Ok(Member { name, place })
 }
 
-/// The name of a member, whose bytes need not be text.
+/// The path of a member in its normal form; its bytes need not be text.
 fn listed_name(name: Option<Cow<'_, str>>, raw: &[u8]) -> String {
-    name.unwrap_or_else(|| String::from_utf8_lossy(raw)).into_owned()
+    paths::normal(&name.unwrap_or_else(|| String::from_utf8_lossy(raw)))
 }
 
 fn file_digest(path: &Path) -> Result<u128> {

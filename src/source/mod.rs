@@ -16,7 +16,7 @@ use self::sqlserver::{Lsn, SqlServer};
 pub use crate::config::Limits;
 use crate::error::{Error, Result};
 use crate::position::Position;
-use crate::table::TableName;
+use crate::table::FileChoice;
 use crate::trigger::Deadline;
 use crate::workspace::Workspace;
 
@@ -106,18 +106,19 @@ impl Source {
         }
     }
 
-    /// So much of the snapshot at `position` as `table` takes; all of it where the source has no smaller part.
-    pub async fn snapshot_of(
+    /// So much of the snapshot at `position` as the table of `choice` takes; all of it where the source has no smaller part.
+    pub async fn snapshot_of<'a>(
         &self,
-        table: &TableName,
+        choice: impl Into<FileChoice<'a>>,
         position: &Position,
         workspace: &Workspace,
         deadline: Deadline,
         progress: DownloadProgress<'_>,
     ) -> Result<Archive> {
+        let choice = choice.into();
         match (self, position) {
             (Self::Kaggle { client, dataset, limits, .. }, Position::Version(version)) => {
-                let wanted = Wanted { dataset, version: *version, table, into: workspace.path(), limits: *limits };
+                let wanted = Wanted { dataset, version: *version, choice, into: workspace.path(), limits: *limits };
                 client.member(&wanted, deadline, progress).await
             }
             _ => self.snapshot(position, workspace, deadline, progress).await,

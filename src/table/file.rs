@@ -119,15 +119,42 @@ impl CsvFile {
 
     /// Reads the whole file to find the narrowest schema that holds it and everything that `stored` held.
     pub fn infer(&self, spec: &TableSpec, stored: Option<&TableSchema>) -> Result<TableSchema, PassError> {
+        let mut guesses = Guesses::default();
+        self.learn(spec, stored, &mut guesses)?;
+        Ok(guesses.schema(stored))
+    }
+
+    /// Reads the whole file, and lets `guesses` hold what it holds.
+    pub(super) fn learn(
+        &self,
+        spec: &TableSpec,
+        stored: Option<&TableSchema>,
+        guesses: &mut Guesses,
+    ) -> Result<(), PassError> {
         let (mut records, names) = self.start(spec)?;
-        let mut guesses: Vec<Guess> = names.iter().map(|name| Guess::new(name, spec, stored)).collect();
         let width = names.len();
+        let places = guesses.places(names, spec, stored);
         while let Some(block) = records.block(width, BATCH_ROWS).map_err(|error| self.fault(error, width))? {
-            for (index, guess) in guesses.iter_mut().enumerate() {
+            for (index, &place) in places.iter().enumerate() {
+                let guess = &mut guesses.types[place];
                 cells(&block, index, spec).for_each(|text| guess.see(text));
             }
         }
-        Ok(evolve(stored, names, guesses))
+        Ok(())
+    }
+
+    /// Whether it can be read as UTF-8, or says by a mark what else it is; what else is wrong with it is left to who reads it.
+    pub(super) fn is_utf8(&self) -> Result<bool> {
+        let mut blocks = TextBlocks::new(self.bytes()?, None);
+        let mut text = String::new();
+        loop {
+            text.clear();
+            match blocks.append_to(&mut text) {
+                Ok(true) => {}
+                Err(TextError::Invalid { assumed: true, .. }) => return Ok(false),
+                Ok(false) | Err(_) => return Ok(true),
+            }
+        }
     }
 
     /// Reads all rows in `schema` and gives them to `each`, in file order.
@@ -255,17 +282,35 @@ impl Guess {
     }
 }
 
-/// The stored columns with their types widened, then the new ones. A column without a single value is text.
-fn evolve(stored: Option<&TableSchema>, names: Vec<String>, guesses: Vec<Guess>) -> TableSchema {
-    let mut columns = stored.map(|stored| stored.columns.clone()).unwrap_or_default();
-    for (name, guess) in names.iter().zip(guesses) {
-        let column_type = guess.column_type.unwrap_or(ColumnType::String);
-        match columns.iter_mut().find(|column| column.name == *name) {
-            Some(column) => column.column_type = column_type,
-            None => columns.push(Column { name: name.clone(), column_type }),
+/// What is known of the types of a table's columns, over one file or several.
+#[derive(Default)]
+pub(super) struct Guesses {
+    names: Vec<String>,
+    types: Vec<Guess>,
+}
+
+impl Guesses {
+    /// For each of these columns of a file the place of its guess; the first file's columns are those of the table.
+    fn places(&mut self, names: Vec<String>, spec: &TableSpec, stored: Option<&TableSchema>) -> Vec<usize> {
+        if self.names.is_empty() {
+            self.types = names.iter().map(|name| Guess::new(name, spec, stored)).collect();
+            self.names = names.clone();
         }
+        names.iter().filter_map(|name| self.names.iter().position(|known| known == name)).collect()
     }
-    TableSchema { columns, source: names }
+
+    /// The stored columns with their types widened, then the new ones. A column without a single value is text.
+    pub(super) fn schema(self, stored: Option<&TableSchema>) -> TableSchema {
+        let mut columns = stored.map(|stored| stored.columns.clone()).unwrap_or_default();
+        for (name, guess) in self.names.iter().zip(self.types) {
+            let column_type = guess.column_type.unwrap_or(ColumnType::String);
+            match columns.iter_mut().find(|column| column.name == *name) {
+                Some(column) => column.column_type = column_type,
+                None => columns.push(Column { name: name.clone(), column_type }),
+            }
+        }
+        TableSchema { columns, source: self.names }
+    }
 }
 
 /// Collects records into batches of a schema; columns that the file lacks are null.

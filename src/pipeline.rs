@@ -3,6 +3,7 @@
 mod changes;
 mod compare;
 mod fetch;
+mod files;
 mod output;
 mod planned;
 mod publish;

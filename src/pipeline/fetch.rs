@@ -6,6 +6,7 @@ use futures_util::future::{Either, maybe_done, select};
 
 use super::Run;
 use super::compare::{Comparison, Job, Stamp, compare, complete};
+use super::files::{self, FoundFile, Known};
 use super::output::{Destination, UnboundFingerprints};
 use crate::error::{Error, Result};
 use crate::lake::base::Base;
@@ -40,15 +41,18 @@ pub(super) async fn compare_with_base(
     let workspace = run.workspace.clone();
     let destination = Destination { table: spec.name.clone(), run_at: stamp.run_at, workspace, stages };
     let (deadline, progress) = (run.request.deadline, run.progress.rows(spec.name.as_str()));
-    let file = archive.table(spec, &run.workspace)?;
-    file.remember(before);
+    let approved = run.request.approve_deletes.covers(&spec.name);
+    let known = Known { spec, stored: stored.as_ref(), before, approved };
+    let FoundFile { file, warnings } = files::find(&archive, &known, &run.workspace)?;
     let job = Job {
         spec: spec.clone(),
         file,
         base,
         stored,
         stamp: stamp.clone(),
-        approve_deletes: run.request.approve_deletes.covers(&spec.name),
+        before: before.clone(),
+        warnings,
+        approve_deletes: approved,
         destination,
         progress,
         deadline,

@@ -12,6 +12,7 @@ use super::header;
 use super::records::{Block, MAX_RECORD, RecordError, Records};
 use super::schema::{Column, TableSchema};
 use super::spec::{Encoding, TableSpec};
+use super::tail::Ending;
 use super::text::{self, TextBlocks, TextError};
 use super::types::ColumnType;
 use crate::error::{Error, Result};
@@ -29,6 +30,7 @@ pub struct CsvFile {
     detected: OnceLock<Encoding>,
     /// The guess of an earlier run, taken in place of a new one.
     remembered: OnceLock<Encoding>,
+    ending: Ending,
 }
 
 /// Some rows of a table, with the place that each came from.
@@ -59,7 +61,13 @@ impl From<Error> for PassError {
 impl CsvFile {
     /// A file called `name` in messages.
     pub fn new(name: impl Into<String>, open: Opener) -> Self {
-        Self { name: name.into(), open, detected: OnceLock::new(), remembered: OnceLock::new() }
+        Self {
+            name: name.into(),
+            open,
+            detected: OnceLock::new(),
+            remembered: OnceLock::new(),
+            ending: Ending::default(),
+        }
     }
 
     /// Its name, for messages.
@@ -102,6 +110,11 @@ impl CsvFile {
     /// The encoding that [`Self::detect_encoding`] has found.
     pub fn detected(&self) -> Option<Encoding> {
         self.detected.get().copied()
+    }
+
+    /// Whether its text ends with the end of a line; `None` until it was read to its end.
+    pub(super) fn ends_with_line_end(&self) -> Option<bool> {
+        self.ending.is_line_end()
     }
 
     /// The first 256 KiB of the file as text, and the encoding that it is in.
@@ -183,7 +196,7 @@ impl CsvFile {
 
     fn start(&self, spec: &TableSpec) -> Result<(Records, Vec<String>), PassError> {
         let encoding = spec.encoding.or_else(|| self.detected.get().copied());
-        let mut records = Records::new(TextBlocks::new(self.bytes()?, encoding), spec.sep);
+        let mut records = Records::new(TextBlocks::new(self.ending.of(self.bytes()?), encoding), spec.sep);
         let names = match records.next().map_err(|error| self.fault(error, 0))? {
             Some(record) => header::names(&record, &self.name, spec)?,
             None => return Err(empty(&self.name, &spec.name.to_string()).into()),

@@ -1,6 +1,7 @@
 //! A table's file in a snapshot, or its files, whatever their format.
 
 use super::file::{CsvFile, PassError, Rows};
+use super::gone::GoneFile;
 use super::parquet_file::ParquetTable;
 use super::provenance::Provenance;
 use super::schema::TableSchema;
@@ -16,6 +17,8 @@ pub enum TableFile {
     Parquet(ParquetTable),
     /// Several files of one format.
     Set(FileSet),
+    /// None any more, which was approved.
+    Gone(GoneFile),
 }
 
 impl TableFile {
@@ -64,6 +67,7 @@ impl TableFile {
             Self::Csv(file) => file.name(),
             Self::Parquet(file) => file.name(),
             Self::Set(set) => set.name(),
+            Self::Gone(gone) => gone.name(),
         }
     }
 
@@ -73,6 +77,7 @@ impl TableFile {
             Self::Csv(file) => file.header(spec),
             Self::Parquet(file) => Ok(file.header(spec)?),
             Self::Set(set) => set.header(spec),
+            Self::Gone(gone) => Ok(gone.header()),
         }
     }
 
@@ -82,6 +87,7 @@ impl TableFile {
             Self::Csv(file) => file.infer(spec, stored),
             Self::Parquet(file) => Ok(file.infer(spec, stored)?),
             Self::Set(set) => set.infer(spec, stored),
+            Self::Gone(gone) => Ok(gone.infer(spec)),
         }
     }
 
@@ -96,6 +102,7 @@ impl TableFile {
             Self::Csv(file) => file.read(spec, schema, each),
             Self::Parquet(file) => file.read(schema, each),
             Self::Set(set) => set.read(spec, schema, each),
+            Self::Gone(_) => Ok(()),
         }
     }
 
@@ -122,7 +129,7 @@ impl TableFile {
     pub fn beginning(&self) -> Result<Option<(String, Encoding)>> {
         match self {
             Self::Csv(file) => self.reading(|_| file.beginning()).map(Some),
-            Self::Parquet(_) => Ok(None),
+            Self::Parquet(_) | Self::Gone(_) => Ok(None),
             Self::Set(set) => set.parts().first().map_or(Ok(None), Self::beginning),
         }
     }
@@ -147,15 +154,36 @@ impl TableFile {
 
     /// What was read, and what was guessed.
     pub fn provenance(&self) -> Provenance {
-        let guessed_encoding = self.detected().map(|encoding| encoding.name().to_owned());
-        Provenance { files: self.parts().iter().map(|part| part.name().to_owned()).collect(), guessed_encoding }
+        if let Self::Gone(gone) = self {
+            return gone.provenance();
+        }
+        let ends: Option<Vec<bool>> = self.parts().iter().map(Self::ends_with_line_end).collect();
+        Provenance {
+            files: self.parts().iter().map(|part| part.name().to_owned()).collect(),
+            guessed_encoding: self.detected().map(|encoding| encoding.name().to_owned()),
+            ends_with_line_end: ends.map(|ends| ends.into_iter().all(|ended| ended)),
+        }
+    }
+
+    /// The first file whose text does not end with the end of a line, once it was read, and whether it is the last one.
+    pub fn open_end(&self) -> Option<(&str, bool)> {
+        let parts = self.parts();
+        let index = parts.iter().position(|part| part.ends_with_line_end() == Some(false))?;
+        Some((parts[index].name(), index + 1 == parts.len()))
+    }
+
+    fn ends_with_line_end(&self) -> Option<bool> {
+        match self {
+            Self::Csv(file) => file.ends_with_line_end(),
+            _ => None,
+        }
     }
 
     /// Learns the file's encoding, after [`PassError::NotUtf8`].
     pub fn detect_encoding(&self) -> Result<()> {
         match self {
             Self::Csv(file) => file.detect_encoding(),
-            Self::Parquet(_) => Ok(()),
+            Self::Parquet(_) | Self::Gone(_) => Ok(()),
             Self::Set(set) => set.detect_encoding(),
         }
     }

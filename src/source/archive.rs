@@ -4,6 +4,7 @@
 //! comes out: sizes, CRCs, and limits on how much may come out at all. Member names are never used as paths.
 
 mod find;
+mod lone;
 pub(crate) mod parts;
 pub(crate) mod paths;
 mod pattern;
@@ -39,6 +40,8 @@ pub struct Archive {
     path: Arc<PathBuf>,
     members: Arc<Vec<Member>>,
     limits: Limits,
+    /// Whether it is no archive but one table's file itself.
+    lone: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -79,10 +82,18 @@ impl Member {
 }
 
 impl Archive {
-    /// Opens a zip archive or a folder.
+    /// Opens a zip archive, a folder, or the file of one table: text, also gzipped, or Parquet, by the end of its name.
+    ///
+    /// # Errors
+    /// `SnapshotNotFound` and `UnreadableFolder` (kind `Config`), `DamagedArchive` and `DoubtfulArchive` (kind `Data`).
     pub fn open(path: &Path, limits: Limits) -> Result<Self> {
-        let members = if path.is_dir() { folder(path, Path::new(""), 0)? } else { zip_members(path)? };
-        Ok(Self { path: Arc::new(path.to_owned()), members: Arc::new(members), limits })
+        let lone = if path.is_dir() { None } else { lone::member(path)? };
+        let members = match &lone {
+            Some(member) => vec![member.clone()],
+            None if path.is_dir() => folder(path, Path::new(""), 0)?,
+            None => zip_members(path)?,
+        };
+        Ok(Self { path: Arc::new(path.to_owned()), members: Arc::new(members), limits, lone: lone.is_some() })
     }
 
     /// The file, or files, of a table: those that the configuration names, or else `{name}.csv`, `{name}.csv.gz` or
@@ -162,7 +173,18 @@ impl Archive {
 
     fn find(&self, choice: FileChoice<'_>) -> Result<Vec<(&Member, Format)>> {
         let names: Vec<&str> = self.members.iter().map(|member| member.name.as_str()).collect();
-        Ok(find(&names, choice)?.into_iter().map(|(index, format)| (&self.members[index], format)).collect())
+        let found = match find(&names, choice) {
+            Err(error) if error.code() == "TableMissing" => self.lone_of(choice).ok_or(error)?,
+            found => found?,
+        };
+        Ok(found.into_iter().map(|(index, format)| (&self.members[index], format)).collect())
+    }
+
+    /// The one file that there is, whatever its ending, if it is called like the table.
+    fn lone_of(&self, choice: FileChoice<'_>) -> Option<Vec<(usize, Format)>> {
+        let only = self.members.first().filter(|_| self.lone && choice.file.is_none())?;
+        let stem = only.name.split('.').next().unwrap_or_default().to_lowercase();
+        (stem == paths::composed(choice.name.as_str()).to_lowercase()).then(|| vec![(0, Format::of(&only.name))])
     }
 
     fn read(&self, member: &Member) -> Result<Box<dyn Read + Send>> {
@@ -247,9 +269,12 @@ fn folder(root: &Path, below: &Path, depth: usize) -> Result<Vec<Member>> {
 fn zip_members(path: &Path) -> Result<Vec<Member>> {
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let damaged = |error: &dyn Fn() -> Box<dyn std::error::Error + Send + Sync>| {
-        Error::data("DamagedArchive", format!("`{name}` is not a readable zip archive"))
+        match lone::foreign(path) {
+        Some(foreign) => lone::not_read(&name, foreign),
+        None => Error::data("DamagedArchive", format!("`{name}` is not a readable zip archive"))
             .caused_by(error())
-            .hint("fetch it again; if it stays so, it is damaged at the source")
+            .hint("fetch it again; if it stays so, it is damaged at the source. One text table needs a name that ends in .csv, .tsv or .txt"),
+    }
     };
     let file = File::open(path).map_err(|error| {
         Error::config("SnapshotNotFound", format!("cannot open `{}`", path.display()))

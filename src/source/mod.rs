@@ -3,6 +3,7 @@
 
 mod ahead;
 pub mod archive;
+pub(crate) mod foreign;
 mod inflate;
 pub mod kaggle;
 pub mod sqlserver;
@@ -51,7 +52,7 @@ pub enum Source {
 }
 
 impl Source {
-    /// A zip archive or a folder of this machine. Reads all of it once, for its digest.
+    /// A zip archive, a folder or one table's file of this machine. Reads all of it once, for its digest.
     pub fn local(path: &Path, limits: Limits) -> Result<Self> {
         let archive = Archive::open(path, limits)?;
         let position = archive.digest()?;

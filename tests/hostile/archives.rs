@@ -162,6 +162,47 @@ fn what_is_no_archive_is_refused() {
 }
 
 #[test]
+fn what_is_something_else_is_called_by_its_name() {
+    let tar = [vec![b'x'; 257], b"ustar\0".to_vec(), vec![0; 8000]].concat();
+    let cases: [(&[u8], &str); 6] = [
+        (b"7z\xBC\xAF\x27\x1C\0\x04", "a 7-Zip archive"),
+        (b"Rar!\x1A\x07\x01\0", "a RAR archive"),
+        (&gzip(&tar), "a gzipped tar archive"),
+        (&gzip(NEXT), "a name that ends in .csv.gz"),
+        (b"\n<!DOCTYPE html><p>Sign in", "an HTML page"),
+        (b"MZ\x90\0", "self-extracting"),
+    ];
+    for (bytes, what) in cases {
+        let message = refused(&mut lab(Value::Null), bytes, "DamagedArchive");
+        assert!(message.contains(what), "{message}");
+    }
+}
+
+#[test]
+fn a_file_that_is_named_like_a_table_and_is_none_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, bytes) in [("t.csv", &b"<html></html>"[..]), ("t.csv.gz", b"Rar!\x1A\x07"), ("t.txt", b"PAR1")] {
+        fs::write(folder.path().join(name), bytes).unwrap();
+        let error = lab(Value::Null).run_path(&folder.path().join(name)).unwrap_err();
+        assert_eq!(error.code(), "DamagedArchive", "{name}");
+    }
+}
+
+#[test]
+fn one_plain_file_does_for_an_archive() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, bytes) in
+        [("t.csv", NEXT.to_vec()), ("t.csv.gz", gzip(NEXT)), ("t.txt", NEXT.to_vec()), ("t.gz", gzip(NEXT))]
+    {
+        let mut lab = anywhere(Value::Null);
+        fs::write(folder.path().join(name), bytes).unwrap();
+        let report = lab.run_path(&folder.path().join(name)).unwrap();
+        assert!(report.tables[0].error.is_none(), "{name}: {:?}", report.tables[0].error);
+        assert_eq!(lab.changes(), ["2|B|U", "4|d|I"], "{name}");
+    }
+}
+
+#[test]
 fn members_that_overlap_are_refused() {
     let first = Entry::stored("t.csv", NEXT);
     let second = Entry { name: b"u.csv".to_vec(), offset: Some(0), ..first.clone() };

@@ -118,7 +118,7 @@ impl Parts {
         let at_hand: BTreeSet<&str> = here.iter().map(|member| member.name.as_str()).collect();
         let mut all: Vec<Member> = names.iter().filter(|name| !at_hand.contains(*name)).map(elsewhere).collect();
         all.extend(here);
-        Next::Ready(Archive { path: Arc::new(self.path.clone()), members: Arc::new(all), limits })
+        Next::Ready(Archive { path: Arc::new(self.path.clone()), members: Arc::new(all), limits, lone: false })
     }
 
     /// For each member the bytes that it can have; `None` where it says that it has more.

@@ -126,18 +126,17 @@ impl Archive {
         Ok(TableFile::Csv(CsvFile::new(name, Box::new(open))))
     }
 
-    /// The names that the tables of these files would have, each with the file's own, sorted. Hidden files and what the
-    /// packers of macOS add are left out.
-    pub fn stems(&self) -> Vec<(String, String)> {
-        let hidden = |name: &str| name.split(['/', '\\']).any(|part| part.starts_with('.') || part == "__MACOSX");
-        let stem = |member: &Member| {
-            let base = paths::base_name(&member.name);
-            let length = find::NAMED.iter().find(|(ending, _)| base.to_lowercase().ends_with(ending))?.0.len();
-            Some((base.get(..base.len() - length)?.to_owned(), member.name.clone()))
-        };
-        let mut stems: Vec<_> = self.members.iter().filter(|member| !hidden(&member.name)).filter_map(stem).collect();
-        stems.sort();
-        stems
+    /// The paths of all files, sorted.
+    pub(crate) fn paths(&self) -> Vec<&str> {
+        let mut paths: Vec<&str> = self.members.iter().map(|member| member.name.as_str()).collect();
+        paths.sort_unstable();
+        paths
+    }
+
+    /// The paths of a table's files; none where it is not clear which they are.
+    pub(crate) fn names_of(&self, choice: FileChoice<'_>) -> Vec<&str> {
+        let found = self.find(choice).unwrap_or_default();
+        found.into_iter().map(|(member, _)| member.name.as_str()).collect()
     }
 
     /// A digest of names and contents: equal for equal snapshots, wherever they are.

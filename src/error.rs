@@ -56,9 +56,11 @@ impl Kind {
 }
 
 /// The codes of the guards: what stops a table before it would publish something false, or go on over a gap.
-const GUARDS: [&str; 8] = [
+const GUARDS: [&str; 10] = [
     "ChangesLost",
     "EmptyTable",
+    "FileCut",
+    "FileMoved",
     "InstanceMissing",
     "InstanceRecreated",
     "MassDelete",

@@ -3,6 +3,7 @@
 mod changes;
 mod compare;
 mod fetch;
+mod files;
 mod output;
 mod planned;
 mod publish;
@@ -30,7 +31,7 @@ use crate::position::Position;
 use crate::report::{Report, SourceReport, TableReport, TableStatus};
 use crate::source::Source;
 use crate::source::archive::Archive;
-use crate::table::{TableName, TableSpec};
+use crate::table::TableSpec;
 use crate::telemetry;
 use crate::trigger::{Deadline, Request};
 use crate::workspace::Workspace;
@@ -103,8 +104,9 @@ pub async fn run(
     let workspace = Workspace::create(temporary)?;
     let run = Run { request, source, store, progress, position, workspace, started, snapshots: Mutex::default() };
     let states = join_all(tables.iter().map(|spec| run.state(spec))).await;
-    if states.iter().flatten().any(|state| run.is_behind(state)) {
-        match run.snapshot(&run.position).await {
+    let is_behind = |state: &Result<StateVersion>| state.as_ref().is_ok_and(|state| run.is_behind(state));
+    if let Some((spec, _)) = tables.iter().zip(&states).find(|(_, state)| is_behind(state)) {
+        match run.snapshot(spec, &run.position).await {
             Err(error) if is_not_ready(&error) => return Ok(not_ready(request, source, &tables, &error, started)),
             snapshot => drop(snapshot?),
         }
@@ -173,7 +175,7 @@ impl Run<'_> {
     }
 
     /// The snapshot at `position`, or the part of it that a run of one planned table needs, fetched once.
-    async fn snapshot(&self, position: &Position) -> Result<Archive> {
+    async fn snapshot(&self, spec: &TableSpec, position: &Position) -> Result<Archive> {
         let mut snapshots = self.snapshots.lock().await;
         if let Some(archive) = snapshots.get(position) {
             return Ok(archive.clone());
@@ -184,8 +186,8 @@ impl Run<'_> {
             self.progress.download(done, total);
         };
         let deadline = self.request.deadline;
-        let archive = match self.request.planned_table().and_then(|name| TableName::parse(name).ok()) {
-            Some(table) => self.source.snapshot_of(&table, position, &self.workspace, deadline, &progress).await?,
+        let archive = match self.request.planned_table() {
+            Some(_) => self.source.snapshot_of(spec, position, &self.workspace, deadline, &progress).await?,
             None => self.source.snapshot(position, &self.workspace, deadline, &progress).await?,
         };
         let (run_at, elapsed_ms) = (RunTime::new(self.request.run_at), steps::milliseconds(started));

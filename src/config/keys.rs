@@ -122,9 +122,16 @@ pub(super) static LIMITS: [Key; 2] = [
     key("max_compression_ratio", Form::Count, "the same, as a multiple of its packed size (above 64 MiB)", "200"),
 ];
 
+const FILE: &str = "the file's path within the dataset, such as `train/data.csv`, or a pattern (`*`, `?`, `[0-9]`, `**`) of the paths of several files that make one table, such as `sales.csv/part-*`";
+
 /// An element of `tables`.
-pub(super) static TABLE: [Key; 12] = [
-    required("name", Form::Text, "the file `{name}.csv` (or `.csv.gz`, `.parquet`) at any depth of the zip"),
+pub(super) static TABLE: [Key; 13] = [
+    required(
+        "name",
+        Form::Text,
+        "the table; its file is `{name}.csv` (or `.csv.gz`, `.parquet`) at any depth of the zip",
+    ),
+    key("file", Form::Text, FILE, "by `name`"),
     key("sep", Form::Text, "the delimiter: one character, or `tab`", "`,`"),
     required("pk", Form::Texts, "the key: a column or a list of columns"),
     key("date_field", Form::Text, "the column whose increase marks an update, compared in its own type", "none"),

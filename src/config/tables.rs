@@ -68,6 +68,7 @@ fn refuse_equal_names(items: &[(String, &Value)], faults: &Faults) {
 fn table(section: &Section<'_>) -> Option<TableSpec> {
     // Every key is read before the first missing one ends the table, so that each fault is noted.
     let name = name(section);
+    let file = file(section);
     let sep = sep(section);
     let pk = pk(section);
     let date_field = date_field(section, pk.as_deref());
@@ -81,6 +82,7 @@ fn table(section: &Section<'_>) -> Option<TableSpec> {
     let max_deleted_fraction = max_deleted_fraction(section);
     Some(TableSpec {
         name: name?,
+        file: file?,
         sep: sep?,
         encoding,
         null_values,
@@ -98,6 +100,18 @@ fn table(section: &Section<'_>) -> Option<TableSpec> {
 fn name(section: &Section<'_>) -> Option<TableName> {
     let text = section.required_text("name")?;
     TableName::parse(text).map_err(|is_wrong| section.fault("name", format!("is `{text}`, which {is_wrong}"))).ok()
+}
+
+/// A path or a pattern, as it is written: blanks around it may be part of a name.
+fn file(section: &Section<'_>) -> Option<Option<String>> {
+    let Some(text) = section.raw_text("file") else {
+        return (!section.has("file")).then_some(None);
+    };
+    if text.trim().is_empty() {
+        section.fault("file", "is empty: name a path within the dataset, or leave it away");
+        return None;
+    }
+    Some(Some(text.to_owned()))
 }
 
 /// One ASCII character that is neither a letter, a digit, a quote nor a line end.

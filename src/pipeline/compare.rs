@@ -32,6 +32,10 @@ pub(super) struct Job {
     pub(super) base: Base,
     pub(super) stored: Option<TableSchema>,
     pub(super) stamp: Stamp,
+    /// What the base was read from.
+    pub(super) before: Provenance,
+    /// What there is to say of the file already.
+    pub(super) warnings: Vec<String>,
     pub(super) approve_deletes: bool,
     pub(super) destination: Destination,
     pub(super) progress: Box<dyn Fn(u64) + Send + Sync>,
@@ -138,7 +142,7 @@ fn pass(job: &Job, schema: &TableSchema) -> Result<Pass, PassError> {
     };
     let mut output = Output::create(job.destination.clone(), schema, order.map(|(_, order)| order))?;
     let mut findings = Findings::default();
-    let outcome = ahead(
+    let (outcome, last_line) = ahead(
         "read",
         |give| {
             findings = job.file.read(spec, schema, give)?;
@@ -148,16 +152,19 @@ fn pass(job: &Job, schema: &TableSchema) -> Result<Pass, PassError> {
             // The index is loaded while the first rows are being read.
             let index = job.base.index(&spec.pk, order)?;
             let mut diff = Diff::new(&index, Rules::of(spec), last_lines);
+            let mut last_line = 0;
             for rows in batches {
                 (job.progress)(rows.lines.len() as u64);
                 in_time(job)?;
+                last_line = rows.lines.last().copied().unwrap_or(last_line);
                 let prints = plan.prints(&rows.batch)?;
                 let verdicts = diff.classify(&prints, &rows.lines);
                 output.write(&rows, &verdicts, &prints.own, plan.own())?;
             }
-            Ok(diff.outcome())
+            Ok((diff.outcome(), last_line))
         },
     )?;
+    cut(job, last_line)?;
     guard(job, schema, &outcome, plan.own())?;
     let schema = findings.settle(spec, schema)?;
     Ok(Pass { warnings: findings.warnings(&schema), schema, output, outcome })
@@ -203,13 +210,14 @@ fn comparison(
     full_load: (Payload, Footer),
     changes: Footer,
 ) -> Result<(Comparison, UnboundFingerprints)> {
-    let Pass { schema, output, outcome: Outcome { counts, new_set: set_hash, .. }, warnings: mut told } = pass;
+    let lost: Vec<String> = lost_tail(&pass.outcome).into_iter().collect();
+    let Pass { schema, output, outcome: Outcome { counts, new_set: set_hash, .. }, warnings: read } = pass;
     let (cdc, fingerprints) = output.finish(&changes)?;
-    told.extend(warnings(&job.spec, &schema, counts));
     let found = Comparison {
         counts,
         schema_changes: job.stored.as_ref().map(|stored| schema.changes_since(stored)).unwrap_or_default(),
-        warnings: told,
+        warnings: [job.warnings.clone(), job.file.warnings(), read, warnings(&job.spec, &schema, counts), lost]
+            .concat(),
         provenance: job.file.provenance(),
         schema,
         set_hash,
@@ -217,6 +225,18 @@ fn comparison(
         full_load,
     };
     Ok((found, fingerprints))
+}
+
+/// Refuses a text that ends within a line, where the version before did not: it was cut, as far as anyone can tell.
+fn cut(job: &Job, last_line: u64) -> Result<()> {
+    // A file without a row is empty, which another guard says.
+    let whole_before = job.before.ends_with_line_end == Some(true) && last_line > 0;
+    let Some((file, is_last)) = job.file.open_end().filter(|_| whole_before && !job.approve_deletes) else {
+        return Ok(());
+    };
+    let line = if is_last { format!(" within line {}", job.file.at(last_line).1) } else { " within a line".to_owned() };
+    Err(Error::data("FileCut", format!("`{file}` ends{line}, where the version before had a line end: it may be cut"))
+        .hint("publish the whole file; if it is whole, run once with `approve_deletes`"))
 }
 
 /// Refuses keys that the policy does not allow, and snapshots that look like a loss rather than a change.
@@ -256,15 +276,21 @@ fn bad_keys(
 ) -> Result<Error, PassError> {
     let (file, key) = (job.file.name(), job.spec.pk.join("`, `"));
     if let Some(null) = first.iter().find(|fault| fault.null) {
+        let (file, line) = job.file.at(null.line);
         return Ok(Error::data(
             "NullKey",
-            format!("`{file}` line {}: the key `{key}` is null ({faults} bad keys in all)", null.line),
+            format!("`{file}` line {line}: the key `{key}` is null ({faults} bad keys in all)"),
         )
         .hint("repair the source, choose another `pk`, or set the table's `on_null_key` to drop"));
     }
     let earlier = first_lines(job, schema, plan, first)?;
-    let pair =
-        |fault: &Fault| format!("lines {} and {}", earlier.get(&fault.key).copied().unwrap_or_default(), fault.line);
+    let pair = |fault: &Fault| {
+        let (first, second) = (earlier.get(&fault.key).copied().unwrap_or_default(), fault.line);
+        match (job.file.at(first), job.file.at(second)) {
+            ((one, _), (other, line)) if one == file && other == file => format!("lines {first} and {line}"),
+            ((one, first), (other, second)) => format!("line {first} of `{one}` and line {second} of `{other}`"),
+        }
+    };
     let pairs: Vec<String> = first.iter().map(pair).collect();
     let repeats = rows(faults, "repeats a key", "repeat a key");
     let message = format!("`{file}`: {repeats} `{key}`, the first on {}", pairs.join(", "));
@@ -334,6 +360,17 @@ fn warnings(spec: &TableSpec, schema: &TableSchema, counts: Counts) -> Vec<Strin
         warnings.push(format!("{without} by `on_null_key`"));
     }
     warnings
+}
+
+/// A warning where the rows that are gone are the last ones of the base and none came in their place: a file that was cut
+/// at the end of a line looks so.
+fn lost_tail(outcome: &Outcome) -> Option<String> {
+    let (gone, before) = (outcome.deleted.len() as u64, outcome.rows_before);
+    let first = outcome.deleted.first().map(|slot| u64::from(*slot))?;
+    (gone < before && first + gone == before && outcome.counts.inserted == 0).then(|| {
+        let gone = rows(gone, "that is gone was the last one", "that are gone were the last ones");
+        format!("the {gone} of the version before: make sure that the file was not cut at the end of a line")
+    })
 }
 
 /// `1 row is` or `3 rows are`, given the two verbs.

@@ -6,6 +6,7 @@ use futures_util::future::{Either, maybe_done, select};
 
 use super::Run;
 use super::compare::{Comparison, Job, Stamp, compare, complete};
+use super::files::{self, FoundFile, Known};
 use super::output::{Destination, UnboundFingerprints};
 use crate::error::{Error, Result};
 use crate::lake::base::Base;
@@ -34,21 +35,24 @@ pub(super) async fn compare_with_base(
     stages: Stages,
 ) -> Result<Compared> {
     let position = stamp.position.as_ref().unwrap_or(&run.position);
-    let archive = run.snapshot(position).await?;
+    let archive = run.snapshot(spec, position).await?;
     let there = run.within_deadline(fingerprints(run, spec, outline, stored.as_ref())).await?;
     let base = run.within_deadline(base(run, spec, outline, there.fingerprints)).await?;
     let workspace = run.workspace.clone();
     let destination = Destination { table: spec.name.clone(), run_at: stamp.run_at, workspace, stages };
     let (deadline, progress) = (run.request.deadline, run.progress.rows(spec.name.as_str()));
-    let file = archive.table(&spec.name, &run.workspace)?;
-    file.remember(before);
+    let approved = run.request.approve_deletes.covers(&spec.name);
+    let known = Known { spec, stored: stored.as_ref(), before, approved };
+    let FoundFile { file, warnings } = files::find(&archive, &known, &run.workspace)?;
     let job = Job {
         spec: spec.clone(),
         file,
         base,
         stored,
         stamp: stamp.clone(),
-        approve_deletes: run.request.approve_deletes.covers(&spec.name),
+        before: before.clone(),
+        warnings,
+        approve_deletes: approved,
         destination,
         progress,
         deadline,

@@ -3,7 +3,11 @@
 //! Members are read straight from the zip, as a stream. Everything that the archive says of itself is checked against what
 //! comes out: sizes, CRCs, and limits on how much may come out at all. Member names are never used as paths.
 
+mod find;
+mod lone;
 pub(crate) mod parts;
+pub(crate) mod paths;
+mod pattern;
 
 use std::borrow::Cow;
 use std::fs::{self, File};
@@ -15,13 +19,14 @@ use flate2::bufread::{DeflateDecoder, MultiGzDecoder};
 use xxhash_rust::xxh3::Xxh3;
 use zip::{CompressionMethod, ZipArchive};
 
+use self::find::{Format, find};
 use super::ahead::ReadAhead;
 use super::inflate::Checked;
 use crate::ahead::no_thread;
 use crate::config::Limits;
 use crate::error::{Error, Result};
 use crate::position::Position;
-use crate::table::{CsvFile, ParquetTable, TableFile, TableName};
+use crate::table::{CsvFile, FileChoice, ParquetTable, TableFile};
 use crate::workspace::Workspace;
 
 /// How deep a folder is searched.
@@ -35,11 +40,13 @@ pub struct Archive {
     path: Arc<PathBuf>,
     members: Arc<Vec<Member>>,
     limits: Limits,
+    /// Whether it is no archive but one table's file itself.
+    lone: bool,
 }
 
 #[derive(Clone, Debug)]
 struct Member {
-    /// The path inside the archive or folder, `/`-separated.
+    /// The path inside the archive or folder, in its normal form.
     name: String,
     place: Place,
 }
@@ -47,7 +54,16 @@ struct Member {
 #[derive(Clone, Debug)]
 enum Place {
     File(PathBuf),
-    Zipped { start: u64, compressed: u64, size: u64, crc32: u32, method: CompressionMethod, encrypted: bool },
+    Zipped {
+        start: u64,
+        compressed: u64,
+        size: u64,
+        crc32: u32,
+        method: CompressionMethod,
+        encrypted: bool,
+    },
+    /// Its bytes were not fetched: it is no table's that was asked for.
+    Elsewhere,
 }
 
 impl Member {
@@ -55,6 +71,7 @@ impl Member {
     fn size(&self) -> Result<u64> {
         match &self.place {
             Place::Zipped { size, .. } => Ok(*size),
+            Place::Elsewhere => Err(not_fetched(&self.name)),
             Place::File(path) => fs::metadata(path).map(|found| found.len()).map_err(|error| {
                 Error::data("UnreadableFile", format!("cannot open `{}`", self.name))
                     .caused_by(error)
@@ -64,35 +81,42 @@ impl Member {
     }
 }
 
-/// The formats that a table's file can have, by the end of its name.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Format {
-    Csv,
-    CsvGz,
-    Parquet,
-}
-
-const FORMATS: [(&str, Format); 3] = [(".csv", Format::Csv), (".csv.gz", Format::CsvGz), (".parquet", Format::Parquet)];
-
 impl Archive {
-    /// Opens a zip archive or a folder.
+    /// Opens a zip archive, a folder, or the file of one table: text, also gzipped, or Parquet, by the end of its name.
+    ///
+    /// # Errors
+    /// `SnapshotNotFound` and `UnreadableFolder` (kind `Config`), `DamagedArchive` and `DoubtfulArchive` (kind `Data`).
     pub fn open(path: &Path, limits: Limits) -> Result<Self> {
-        let members = if path.is_dir() { folder(path, Path::new(""), 0)? } else { zip_members(path)? };
-        Ok(Self { path: Arc::new(path.to_owned()), members: Arc::new(members), limits })
+        let lone = if path.is_dir() { None } else { lone::member(path)? };
+        let members = match &lone {
+            Some(member) => vec![member.clone()],
+            None if path.is_dir() => folder(path, Path::new(""), 0)?,
+            None => zip_members(path)?,
+        };
+        Ok(Self { path: Arc::new(path.to_owned()), members: Arc::new(members), limits, lone: lone.is_some() })
     }
 
-    /// The file of a table: `{name}.csv`, `{name}.csv.gz` or `{name}.parquet` at any depth, in the exact spelling first.
-    pub fn table(&self, table: &TableName, workspace: &Workspace) -> Result<TableFile> {
-        let (member, format) = self.find(table)?;
-        let member = member.clone();
+    /// The file, or files, of a table: those that the configuration names, or else `{name}.csv`, `{name}.csv.gz` or
+    /// `{name}.parquet` at any depth, in the exact spelling first.
+    ///
+    /// # Errors
+    /// `TableMissing`, `AmbiguousTable`, `MixedFormats` (kind `Data`), and what is wrong with the archive.
+    pub fn table<'a>(&self, choice: impl Into<FileChoice<'a>>, workspace: &Workspace) -> Result<TableFile> {
+        let choice = choice.into();
+        let found = self.find(choice)?;
+        let parts = found.into_iter().map(|(member, format)| self.file(member, format, workspace));
+        TableFile::of_parts(choice.file.unwrap_or_default(), parts.collect::<Result<_>>()?)
+    }
+
+    fn file(&self, member: &Member, format: Format, workspace: &Workspace) -> Result<TableFile> {
+        let (member, archive) = (member.clone(), self.clone());
         let name = member.name.clone();
-        let archive = self.clone();
         if format == Format::Parquet {
             return Ok(TableFile::Parquet(ParquetTable::new(name, archive.on_disk(&member, workspace)?)));
         }
         let open = move || -> Result<Box<dyn Read + Send>> {
             let plain = archive.read(&member)?;
-            if format == Format::Csv {
+            if format == Format::Text {
                 return Ok(Box::new(ReadAhead::new(plain).map_err(no_thread)?));
             }
             let unzipped = MultiGzDecoder::new(BufReader::with_capacity(READ_BUFFER, plain));
@@ -102,18 +126,17 @@ impl Archive {
         Ok(TableFile::Csv(CsvFile::new(name, Box::new(open))))
     }
 
-    /// The names that the tables of these files would have, each with the file's own, sorted. Hidden files and what the
-    /// packers of macOS add are left out.
-    pub fn stems(&self) -> Vec<(String, String)> {
-        let hidden = |name: &str| name.split(['/', '\\']).any(|part| part.starts_with('.') || part == "__MACOSX");
-        let stem = |member: &Member| {
-            let base = base_name(&member.name);
-            let length = FORMATS.iter().find(|(ending, _)| base.to_lowercase().ends_with(ending))?.0.len();
-            Some((base.get(..base.len() - length)?.to_owned(), member.name.clone()))
-        };
-        let mut stems: Vec<_> = self.members.iter().filter(|member| !hidden(&member.name)).filter_map(stem).collect();
-        stems.sort();
-        stems
+    /// The paths of all files, sorted.
+    pub(crate) fn paths(&self) -> Vec<&str> {
+        let mut paths: Vec<&str> = self.members.iter().map(|member| member.name.as_str()).collect();
+        paths.sort_unstable();
+        paths
+    }
+
+    /// The paths of a table's files; none where it is not clear which they are.
+    pub(crate) fn names_of(&self, choice: FileChoice<'_>) -> Vec<&str> {
+        let found = self.find(choice).unwrap_or_default();
+        found.into_iter().map(|(member, _)| member.name.as_str()).collect()
     }
 
     /// A digest of names and contents: equal for equal snapshots, wherever they are.
@@ -128,27 +151,39 @@ impl Archive {
                     digest.update(&[size.to_le_bytes(), u64::from(*crc32).to_le_bytes()].concat());
                 }
                 Place::File(path) => digest.update(&file_digest(path)?.to_le_bytes()),
+                Place::Elsewhere => return Err(not_fetched(&member.name)),
             }
         }
         Ok(Position::Mark(format!("xxh3:{:032x}", digest.digest128())))
     }
 
-    /// Whether all of a table's file can be read and is what the archive says, as far as bytes that were damaged on their
+    /// Whether all of a table's files can be read and are what the archive says, as far as bytes that were damaged on their
     /// way can be at fault.
-    pub(crate) fn is_intact(&self, table: &TableName) -> bool {
-        let read = || {
-            let (member, _) = self.find(table)?;
+    pub(crate) fn is_intact(&self, choice: FileChoice<'_>) -> bool {
+        let read = |member: &Member| {
             let mut bytes = self.read(member)?;
             io::copy(&mut bytes, &mut io::sink()).map_err(|error| {
                 error.downcast::<Error>().unwrap_or_else(|error| Error::data("UnreadableFile", "").caused_by(error))
             })
         };
-        read().err().is_none_or(|error| error.code() != "DamagedMember")
+        let damaged = |error: Error| error.code() == "DamagedMember";
+        self.find(choice).map_or(true, |found| !found.into_iter().any(|(member, _)| read(member).is_err_and(damaged)))
     }
 
-    fn find(&self, table: &TableName) -> Result<(&Member, Format)> {
+    fn find(&self, choice: FileChoice<'_>) -> Result<Vec<(&Member, Format)>> {
         let names: Vec<&str> = self.members.iter().map(|member| member.name.as_str()).collect();
-        find(&names, table).map(|(index, format)| (&self.members[index], format))
+        let found = match find(&names, choice) {
+            Err(error) if error.code() == "TableMissing" => self.lone_of(choice).ok_or(error)?,
+            found => found?,
+        };
+        Ok(found.into_iter().map(|(index, format)| (&self.members[index], format)).collect())
+    }
+
+    /// The one file that there is, whatever its ending, if it is called like the table.
+    fn lone_of(&self, choice: FileChoice<'_>) -> Option<Vec<(usize, Format)>> {
+        let only = self.members.first().filter(|_| self.lone && choice.file.is_none())?;
+        let stem = only.name.split('.').next().unwrap_or_default().to_lowercase();
+        (stem == paths::composed(choice.name.as_str()).to_lowercase()).then(|| vec![(0, Format::of(&only.name))])
     }
 
     fn read(&self, member: &Member) -> Result<Box<dyn Read + Send>> {
@@ -159,6 +194,7 @@ impl Archive {
         };
         let (start, compressed, size, crc32, method) = match &member.place {
             Place::File(path) => return Ok(Box::new(File::open(path).map_err(unreadable)?)),
+            Place::Elsewhere => return Err(not_fetched(&member.name)),
             Place::Zipped { encrypted: true, .. } => {
                 return Err(Error::data("EncryptedMember", format!("`{}` is encrypted", member.name))
                     .hint("publish the dataset without a password"));
@@ -206,51 +242,8 @@ impl Archive {
     }
 }
 
-/// Which of the files called `names` is that of a table, and its format.
-fn find(names: &[&str], table: &TableName) -> Result<(usize, Format)> {
-    let exact = |base: &str, ending: &str| base.strip_suffix(ending) == Some(table.as_str());
-    let folded = |base: &str, ending: &str| base.to_lowercase() == format!("{}{ending}", table.as_str().to_lowercase());
-    let matching = |same: &dyn Fn(&str, &str) -> bool| -> Vec<(usize, Format)> {
-        let format =
-            |name: &str| FORMATS.iter().find(|(ending, _)| same(base_name(name), ending)).map(|(_, format)| *format);
-        names.iter().enumerate().filter_map(|(index, name)| Some((index, format(name)?))).collect()
-    };
-    let mut found = matching(&exact);
-    if found.is_empty() {
-        found = matching(&folded);
-    }
-    let depth = |index: usize| names[index].matches(['/', '\\']).count();
-    found.sort_by_key(|(index, _)| depth(*index));
-    match found.as_slice() {
-        [] => Err(missing(names, table)),
-        [one] => Ok(*one),
-        [first, second, ..] if depth(first.0) < depth(second.0) => Ok(*first),
-        [first, second, ..] => Err(Error::data(
-            "AmbiguousTable",
-            format!("table `{table}` could be `{}` or `{}`", names[first.0], names[second.0]),
-        )
-        .hint("remove or rename one of the two files at the source")),
-    }
-}
-
-fn missing(names: &[&str], table: &TableName) -> Error {
-    let error =
-        Error::data("TableMissing", format!("the snapshot has no file `{table}.csv` (nor .csv.gz, nor .parquet)"));
-    let near = crate::near::near(&format!("{table}.csv"), names.iter().map(|name| base_name(name)));
-    let nested = names.iter().find(|name| name.to_lowercase().ends_with(".zip"));
-    match (near, nested) {
-        (Some(near), _) => error.hint(format!(
-            "did you mean `{near}`? A table's `name` is its file's, without `.csv`; nothing was deleted"
-        )),
-        (None, Some(nested)) => {
-            error.hint(format!("archives inside the archive are not opened: unpack `{nested}` at the source"))
-        }
-        (None, None) => error.hint("check the table's `name` and the dataset; nothing was deleted"),
-    }
-}
-
-fn base_name(name: &str) -> &str {
-    name.rsplit(['/', '\\']).next().unwrap_or(name)
+fn not_fetched(name: &str) -> Error {
+    Error::internal("NotAtHand", format!("`{name}` was not fetched with the table's files"))
 }
 
 fn folder(root: &Path, below: &Path, depth: usize) -> Result<Vec<Member>> {
@@ -263,7 +256,7 @@ fn folder(root: &Path, below: &Path, depth: usize) -> Result<Vec<Member>> {
         let entry = entry.map_err(unreadable)?;
         let relative = below.join(entry.file_name());
         if entry.path().is_file() {
-            members.push(Member { name: relative.to_string_lossy().into_owned(), place: Place::File(entry.path()) });
+            members.push(Member { name: paths::normal(&relative.to_string_lossy()), place: Place::File(entry.path()) });
         } else if entry.file_type().map_err(unreadable)?.is_dir() && depth < MAX_DEPTH {
             members.extend(folder(root, &relative, depth + 1)?);
         }
@@ -275,9 +268,12 @@ fn folder(root: &Path, below: &Path, depth: usize) -> Result<Vec<Member>> {
 fn zip_members(path: &Path) -> Result<Vec<Member>> {
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let damaged = |error: &dyn Fn() -> Box<dyn std::error::Error + Send + Sync>| {
-        Error::data("DamagedArchive", format!("`{name}` is not a readable zip archive"))
+        match lone::foreign(path) {
+        Some(foreign) => lone::not_read(&name, foreign),
+        None => Error::data("DamagedArchive", format!("`{name}` is not a readable zip archive"))
             .caused_by(error())
-            .hint("fetch it again; if it stays so, it is damaged at the source")
+            .hint("fetch it again; if it stays so, it is damaged at the source. One text table needs a name that ends in .csv, .tsv or .txt"),
+    }
     };
     let file = File::open(path).map_err(|error| {
         Error::config("SnapshotNotFound", format!("cannot open `{}`", path.display()))
@@ -325,9 +321,9 @@ fn zipped<R: Read>(member: &zip::read::ZipFile<'_, R>, doubtful: &dyn Fn(&str) -
     Ok(Member { name, place })
 }
 
-/// The name of a member, whose bytes need not be text.
+/// The path of a member in its normal form; its bytes need not be text.
 fn listed_name(name: Option<Cow<'_, str>>, raw: &[u8]) -> String {
-    name.unwrap_or_else(|| String::from_utf8_lossy(raw)).into_owned()
+    paths::normal(&name.unwrap_or_else(|| String::from_utf8_lossy(raw)))
 }
 
 fn file_digest(path: &Path) -> Result<u128> {

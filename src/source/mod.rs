@@ -3,6 +3,7 @@
 
 mod ahead;
 pub mod archive;
+pub(crate) mod foreign;
 mod inflate;
 pub mod kaggle;
 pub mod sqlserver;
@@ -16,7 +17,7 @@ use self::sqlserver::{Lsn, SqlServer};
 pub use crate::config::Limits;
 use crate::error::{Error, Result};
 use crate::position::Position;
-use crate::table::TableName;
+use crate::table::FileChoice;
 use crate::trigger::Deadline;
 use crate::workspace::Workspace;
 
@@ -51,7 +52,7 @@ pub enum Source {
 }
 
 impl Source {
-    /// A zip archive or a folder of this machine. Reads all of it once, for its digest.
+    /// A zip archive, a folder or one table's file of this machine. Reads all of it once, for its digest.
     pub fn local(path: &Path, limits: Limits) -> Result<Self> {
         let archive = Archive::open(path, limits)?;
         let position = archive.digest()?;
@@ -106,18 +107,19 @@ impl Source {
         }
     }
 
-    /// So much of the snapshot at `position` as `table` takes; all of it where the source has no smaller part.
-    pub async fn snapshot_of(
+    /// So much of the snapshot at `position` as the table of `choice` takes; all of it where the source has no smaller part.
+    pub async fn snapshot_of<'a>(
         &self,
-        table: &TableName,
+        choice: impl Into<FileChoice<'a>>,
         position: &Position,
         workspace: &Workspace,
         deadline: Deadline,
         progress: DownloadProgress<'_>,
     ) -> Result<Archive> {
+        let choice = choice.into();
         match (self, position) {
             (Self::Kaggle { client, dataset, limits, .. }, Position::Version(version)) => {
-                let wanted = Wanted { dataset, version: *version, table, into: workspace.path(), limits: *limits };
+                let wanted = Wanted { dataset, version: *version, choice, into: workspace.path(), limits: *limits };
                 client.member(&wanted, deadline, progress).await
             }
             _ => self.snapshot(position, workspace, deadline, progress).await,

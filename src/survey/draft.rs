@@ -54,6 +54,8 @@ struct Aws<'a> {
 struct Table<'a> {
     name: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
+    file: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     sep: Option<String>,
     pk: Key<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -118,6 +120,7 @@ fn entry<'a>(table: &'a TableSurvey, key: &'a KeyCandidate) -> Table<'a> {
     let date_field = table.date_field().map(|date| date.column.as_str());
     Table {
         name: table.name.as_str(),
+        file: table.configured_file.as_deref(),
         sep: table.delimiter.filter(|&delimiter| delimiter != ',').map(String::from),
         pk: match key.columns.as_slice() {
             [one] => Key::Column(one),
@@ -141,6 +144,9 @@ fn choices(table: &TableSurvey, key: &KeyCandidate) -> Vec<String> {
         ),
         None => format!("{name}: no date_field: no column of dates is named like the time of a change; a row that differs is an update"),
     });
+    if let Some(file) = &table.configured_file {
+        lines.push(format!("{name}: file `{file}`: the table's name alone does not find it"));
+    }
     if !table.null_values.is_empty() {
         lines.push(format!("{name}: null_values {}: without them columns would be text", quoted(&table.null_values)));
     }

@@ -6,6 +6,7 @@
 mod column;
 mod delimiter;
 mod draft;
+mod files;
 mod keys;
 mod names;
 mod sketch;
@@ -17,11 +18,12 @@ use serde::{Serialize, Serializer};
 
 use self::column::Profile;
 pub use self::draft::{Draft, Origin};
+use self::files::Candidate;
 pub use self::keys::KeyCandidate;
 use crate::error::{Error, Result};
 use crate::pipeline::Progress;
 use crate::source::archive::Archive;
-use crate::table::{ColumnType, Encoding, TableFile, TableName, TableSpec};
+use crate::table::{ColumnType, Encoding, FileChoice, TableFile, TableName, TableSpec};
 use crate::workspace::Workspace;
 
 /// What a dataset looks like.
@@ -48,8 +50,11 @@ pub struct TableSurvey {
     /// The table's name.
     #[serde(serialize_with = "displayed")]
     pub name: TableName,
-    /// Its file's path in the archive or folder.
+    /// Its file's path in the archive or folder, or the pattern of several.
     pub file: String,
+    /// What the configuration has to say as `file`; `None` where the table's name finds the file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub configured_file: Option<String>,
     /// Its rows.
     pub rows: u64,
     /// Its delimiter; `None` for a file that is not text.
@@ -105,35 +110,44 @@ pub struct DateCandidate {
 /// `NoTables` (kind `Data`) where nothing in the archive could be a table. What is wrong with single files is part of the
 /// survey.
 pub fn survey(archive: &Archive, only: &[String], workspace: &Workspace, progress: &dyn Progress) -> Result<Survey> {
-    let mut found = Survey { tables: Vec::new(), left_out: Vec::new() };
-    let wanted = |stem: &str| only.is_empty() || only.iter().any(|name| name == stem);
-    for (stem, file) in archive.stems().into_iter().filter(|(stem, _)| wanted(stem)) {
-        let taken = found.tables.iter().any(|table| table.name.as_str().to_lowercase() == stem.to_lowercase());
-        let surveyed = if taken { Err(same_name(&stem)) } else { table(archive, &stem, workspace, progress) };
-        match surveyed {
+    let (candidates, left_out) = files::candidates(archive);
+    let mut found = Survey { tables: Vec::new(), left_out: if only.is_empty() { left_out } else { Vec::new() } };
+    let wanted = |name: &TableName| only.is_empty() || only.iter().any(|only| only == name.as_str());
+    for candidate in candidates.into_iter().filter(|candidate| wanted(&candidate.name)) {
+        match table(archive, &candidate, workspace, progress) {
             Ok(table) => found.tables.push(table),
-            Err(error) => found.left_out.push(LeftOut { file, error }),
+            Err(error) => found.left_out.push(LeftOut { file: candidate.path, error }),
         }
     }
+    found.tables.sort_by(|a, b| a.name.cmp(&b.name));
     if found.tables.is_empty() && found.left_out.is_empty() {
-        return Err(Error::data("NoTables", "there is no file `….csv`, `….csv.gz` or `….parquet` that is asked for")
+        return Err(Error::data("NoTables", "there is no file of text or Parquet that is asked for")
             .hint("name another dataset, folder or zip; archives inside of it are not opened"));
     }
     Ok(found)
 }
 
-fn table(archive: &Archive, stem: &str, workspace: &Workspace, progress: &dyn Progress) -> Result<TableSurvey> {
-    let name = TableName::parse(stem).map_err(|is_wrong| unfit_name(stem, is_wrong))?;
-    let file = archive.table(&name, workspace)?;
+fn table(
+    archive: &Archive,
+    candidate: &Candidate,
+    workspace: &Workspace,
+    progress: &dyn Progress,
+) -> Result<TableSurvey> {
+    let name = candidate.name.clone();
+    let file = archive.table(FileChoice { name: &name, file: candidate.file.as_deref() }, workspace)?;
     let beginning = file.beginning()?;
     let delimiter = beginning.as_ref().map(|(text, _)| delimiter::guess(text));
     let mut spec = undecided(name, delimiter.unwrap_or(b','));
+    spec.file.clone_from(&candidate.file);
+    if candidate.doubtful && file.reading(|file| file.header(&spec))?.len() < 2 {
+        return Err(files::prose(&candidate.path));
+    }
     let mut profile = Profile::read(&file, &spec, progress)?;
     if profile.hidden.amend(&mut spec) {
         profile = Profile::read(&file, &spec, progress)?;
     }
     if profile.rows == 0 {
-        return Err(crate::table::empty_table(file.name(), stem));
+        return Err(crate::table::empty_table(file.name(), spec.name.as_str()));
     }
     let keys = keys::search(&file, &spec, &profile, progress)?;
     Ok(surveyed(&file, spec, delimiter, beginning.map(|(_, encoding)| encoding), profile, keys))
@@ -151,6 +165,7 @@ fn surveyed(
     dates.sort_by_key(|date| (!date.names_a_change, date.nulls, std::cmp::Reverse(date.newest.clone())));
     TableSurvey {
         file: file.name().to_owned(),
+        configured_file: spec.file,
         rows: profile.rows,
         delimiter: delimiter.map(char::from),
         // What the beginning did not show, reading all of it did.
@@ -172,11 +187,6 @@ fn undecided(name: TableName, sep: u8) -> TableSpec {
 fn unfit_name(stem: &str, is_wrong: &str) -> Error {
     Error::data("TableName", format!("`{stem}` cannot be the name of a table: it {is_wrong}"))
         .hint("rename the file at the source")
-}
-
-fn same_name(stem: &str) -> Error {
-    Error::data("AmbiguousTable", format!("another file would be the table `{stem}`, too (case does not count)"))
-        .hint("remove or rename one of the two files at the source")
 }
 
 fn displayed<S: Serializer>(value: &impl std::fmt::Display, serializer: S) -> Result<S::Ok, S::Error> {

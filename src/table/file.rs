@@ -9,11 +9,12 @@ use arrow::datatypes::SchemaRef;
 use super::cell::Reading;
 use super::column::ColumnBuilder;
 use super::findings::{Finding, Findings};
-use super::guess::{Guess, evolve};
+use super::guess::Guesses;
 use super::header;
 use super::records::{Block, MAX_RECORD, RecordError, Records};
 use super::schema::{Column, TableSchema};
 use super::spec::{Encoding, TableSpec};
+use super::tail::Ending;
 use super::text::{self, TextBlocks, TextError};
 use super::types::ColumnType;
 use crate::error::{Error, Result};
@@ -31,6 +32,7 @@ pub struct CsvFile {
     detected: OnceLock<Encoding>,
     /// The guess of an earlier run, taken in place of a new one.
     remembered: OnceLock<Encoding>,
+    ending: Ending,
 }
 
 /// Some rows of a table, with the place that each came from.
@@ -61,7 +63,13 @@ impl From<Error> for PassError {
 impl CsvFile {
     /// A file called `name` in messages.
     pub fn new(name: impl Into<String>, open: Opener) -> Self {
-        Self { name: name.into(), open, detected: OnceLock::new(), remembered: OnceLock::new() }
+        Self {
+            name: name.into(),
+            open,
+            detected: OnceLock::new(),
+            remembered: OnceLock::new(),
+            ending: Ending::default(),
+        }
     }
 
     /// Its name, for messages.
@@ -106,6 +114,11 @@ impl CsvFile {
         self.detected.get().copied()
     }
 
+    /// Whether its text ends with the end of a line; `None` until it was read to its end.
+    pub(super) fn ends_with_line_end(&self) -> Option<bool> {
+        self.ending.is_line_end()
+    }
+
     /// The first 256 KiB of the file as text, and the encoding that it is in.
     pub fn beginning(&self) -> Result<(String, Encoding), PassError> {
         let mut blocks = TextBlocks::new((self.open)()?, self.detected.get().copied());
@@ -121,15 +134,42 @@ impl CsvFile {
 
     /// Reads the whole file to find the narrowest schema that holds it and everything that `stored` held.
     pub fn infer(&self, spec: &TableSpec, stored: Option<&TableSchema>) -> Result<TableSchema, PassError> {
+        let mut guesses = Guesses::default();
+        self.learn(spec, stored, &mut guesses)?;
+        Ok(guesses.schema(stored))
+    }
+
+    /// Reads the whole file, and lets `guesses` hold what it holds.
+    pub(super) fn learn(
+        &self,
+        spec: &TableSpec,
+        stored: Option<&TableSchema>,
+        guesses: &mut Guesses,
+    ) -> Result<(), PassError> {
         let (mut records, names) = self.start(spec)?;
-        let mut guesses: Vec<Guess> = names.iter().map(|name| Guess::new(name, spec, stored)).collect();
         let width = names.len();
+        let places = guesses.places(&names, spec, stored);
         while let Some(block) = records.block(width, BATCH_ROWS).map_err(|error| self.fault(error, width))? {
-            for (index, guess) in guesses.iter_mut().enumerate() {
+            for (index, &place) in places.iter().enumerate() {
+                let guess = guesses.at(place);
                 cells(&block, index, spec).for_each(|text| guess.see(text));
             }
         }
-        Ok(evolve(stored, guesses))
+        Ok(())
+    }
+
+    /// Whether it can be read as UTF-8, or says by a mark what else it is; what else is wrong with it is left to who reads it.
+    pub(super) fn is_utf8(&self) -> Result<bool> {
+        let mut blocks = TextBlocks::new(self.bytes()?, None);
+        let mut text = String::new();
+        loop {
+            text.clear();
+            match blocks.append_to(&mut text) {
+                Ok(true) => {}
+                Err(TextError::Invalid { assumed: true, .. }) => return Ok(false),
+                Ok(false) | Err(_) => return Ok(true),
+            }
+        }
     }
 
     /// Reads all rows in `schema` and gives them to `each`, in file order.
@@ -158,7 +198,7 @@ impl CsvFile {
 
     fn start(&self, spec: &TableSpec) -> Result<(Records, Vec<String>), PassError> {
         let encoding = spec.encoding.or_else(|| self.detected.get().copied());
-        let mut records = Records::new(TextBlocks::new(self.bytes()?, encoding), spec.sep);
+        let mut records = Records::new(TextBlocks::new(self.ending.of(self.bytes()?), encoding), spec.sep);
         let names = match records.next().map_err(|error| self.fault(error, 0))? {
             Some(record) => header::names(&record, &self.name, spec)?,
             None => return Err(empty(&self.name, &spec.name.to_string()).into()),

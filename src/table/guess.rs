@@ -106,18 +106,37 @@ impl Guess {
     }
 }
 
-/// The stored columns with their types widened, then the new ones.
-pub(super) fn evolve(stored: Option<&TableSchema>, guesses: Vec<Guess>) -> TableSchema {
-    let mut columns = stored.map(|stored| stored.columns.clone()).unwrap_or_default();
-    let mut source = Vec::new();
-    for new in guesses.into_iter().map(Guess::column) {
-        source.push(new.name.clone());
-        match columns.iter_mut().find(|column| column.name == new.name) {
-            Some(column) => *column = new,
-            None => columns.push(new),
+/// What is known of the types of a table's columns, over one file or several.
+#[derive(Default)]
+pub(super) struct Guesses(Vec<Guess>);
+
+impl Guesses {
+    /// For each of these columns of a file the number of its guess; the first file's columns are those of the table.
+    pub(super) fn places(&mut self, names: &[String], spec: &TableSpec, stored: Option<&TableSchema>) -> Vec<usize> {
+        if self.0.is_empty() {
+            self.0 = names.iter().map(|name| Guess::new(name, spec, stored)).collect();
         }
+        names.iter().filter_map(|name| self.0.iter().position(|known| known.name == *name)).collect()
     }
-    TableSchema { columns, source }
+
+    /// The guess of this number.
+    pub(super) fn at(&mut self, number: usize) -> &mut Guess {
+        &mut self.0[number]
+    }
+
+    /// The stored columns with their types widened, then the new ones.
+    pub(super) fn schema(self, stored: Option<&TableSchema>) -> TableSchema {
+        let mut columns = stored.map(|stored| stored.columns.clone()).unwrap_or_default();
+        let mut source = Vec::new();
+        for new in self.0.into_iter().map(Guess::column) {
+            source.push(new.name.clone());
+            match columns.iter_mut().find(|column| column.name == new.name) {
+                Some(column) => *column = new,
+                None => columns.push(new),
+            }
+        }
+        TableSchema { columns, source }
+    }
 }
 
 #[cfg(test)]

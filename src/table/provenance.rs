@@ -12,6 +12,9 @@ pub struct Provenance {
     /// The encoding that was guessed, by its name in `encoding_rs`; `None` where nothing had to be guessed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub guessed_encoding: Option<String>,
+    /// Whether the text ended with the end of a line; of several files, whether each did. `None` where that is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ends_with_line_end: Option<bool>,
 }
 
 impl Provenance {

@@ -1,27 +1,74 @@
-//! A table's file in a snapshot, whatever its format.
+//! A table's file in a snapshot, or its files, whatever their format.
 
 use super::file::{CsvFile, PassError, Rows};
 use super::findings::Findings;
+use super::gone::GoneFile;
 use super::parquet_file::ParquetTable;
 use super::provenance::Provenance;
 use super::schema::TableSchema;
+use super::set::FileSet;
 use super::spec::{Encoding, TableSpec};
 use crate::error::{Error, Result};
 
-/// The file of one table.
+/// The file, or the files, of one table.
 pub enum TableFile {
     /// CSV, compressed or not.
     Csv(CsvFile),
     /// Parquet.
     Parquet(ParquetTable),
+    /// Several files of one format.
+    Set(FileSet),
+    /// None any more, which was approved.
+    Gone(GoneFile),
 }
 
 impl TableFile {
+    /// A table of these files, of which `pattern` names more than one.
+    ///
+    /// # Errors
+    /// `NoParts` (kind `Internal`) where there is none.
+    pub fn of_parts(pattern: &str, mut parts: Vec<Self>) -> Result<Self> {
+        match parts.pop() {
+            None => Err(Error::internal("NoParts", format!("`{pattern}` names no file"))),
+            Some(only) if parts.is_empty() => Ok(only),
+            Some(last) => {
+                parts.push(last);
+                Ok(Self::Set(FileSet::new(pattern, parts)))
+            }
+        }
+    }
+
+    /// The file and the line, as an editor counts it, that the line of a row means.
+    pub fn at(&self, line: u64) -> (&str, u64) {
+        match self {
+            Self::Set(set) => set.at(line),
+            _ => (self.name(), line),
+        }
+    }
+
+    /// The files that it consists of.
+    fn parts(&self) -> &[Self] {
+        match self {
+            Self::Set(set) => set.parts(),
+            _ => std::slice::from_ref(self),
+        }
+    }
+
+    /// What there is to say of files that hold nothing.
+    pub fn warnings(&self) -> Vec<String> {
+        match self {
+            Self::Set(set) => set.warnings(),
+            _ => Vec::new(),
+        }
+    }
+
     /// Its name, for messages.
     pub fn name(&self) -> &str {
         match self {
             Self::Csv(file) => file.name(),
             Self::Parquet(file) => file.name(),
+            Self::Set(set) => set.name(),
+            Self::Gone(gone) => gone.name(),
         }
     }
 
@@ -30,6 +77,8 @@ impl TableFile {
         match self {
             Self::Csv(file) => file.header(spec),
             Self::Parquet(file) => Ok(file.header(spec)?),
+            Self::Set(set) => set.header(spec),
+            Self::Gone(gone) => Ok(gone.header()),
         }
     }
 
@@ -38,6 +87,8 @@ impl TableFile {
         match self {
             Self::Csv(file) => file.infer(spec, stored),
             Self::Parquet(file) => Ok(file.infer(spec, stored)?),
+            Self::Set(set) => set.infer(spec, stored),
+            Self::Gone(gone) => Ok(gone.infer(spec)),
         }
     }
 
@@ -51,12 +102,14 @@ impl TableFile {
         match self {
             Self::Csv(file) => file.read(spec, schema, each),
             Self::Parquet(file) => file.read(schema, each).map(|()| Findings::default()),
+            Self::Set(set) => set.read(spec, schema, each),
+            Self::Gone(_) => Ok(Findings::default()),
         }
     }
 
     /// Whether reading it without looking at all of it first may find that the stored types do not fit.
     pub fn knows_its_types(&self) -> bool {
-        matches!(self, Self::Parquet(_))
+        self.parts().iter().any(|part| matches!(part, Self::Parquet(_)))
     }
 
     /// Does a read of the file, once more if its encoding has to be learnt first.
@@ -77,36 +130,62 @@ impl TableFile {
     pub fn beginning(&self) -> Result<Option<(String, Encoding)>> {
         match self {
             Self::Csv(file) => self.reading(|_| file.beginning()).map(Some),
-            Self::Parquet(_) => Ok(None),
+            Self::Parquet(_) | Self::Gone(_) => Ok(None),
+            Self::Set(set) => set.parts().first().map_or(Ok(None), Self::beginning),
         }
     }
 
-    /// The encoding that looking at all of the file has shown, where that was needed.
+    /// The encoding that looking at all of the file has shown, where that was needed; of several files, that of the first.
     pub fn detected(&self) -> Option<Encoding> {
-        match self {
+        self.parts().iter().find_map(|part| match part {
             Self::Csv(file) => file.detected(),
-            Self::Parquet(_) => None,
-        }
+            _ => None,
+        })
     }
 
     /// Reads the file with the guesses that an earlier run made, as far as guesses are needed.
     pub fn remember(&self, before: &Provenance) {
-        if let (Self::Csv(file), Some(guess)) = (self, before.guessed_encoding.as_deref()) {
-            file.remember_encoding(guess);
+        let Some(guess) = before.guessed_encoding.as_deref() else { return };
+        for part in self.parts() {
+            if let Self::Csv(file) = part {
+                file.remember_encoding(guess);
+            }
         }
     }
 
     /// What was read, and what was guessed.
     pub fn provenance(&self) -> Provenance {
-        let guessed_encoding = self.detected().map(|encoding| encoding.name().to_owned());
-        Provenance { files: vec![self.name().to_owned()], guessed_encoding }
+        if let Self::Gone(gone) = self {
+            return gone.provenance();
+        }
+        let ends: Option<Vec<bool>> = self.parts().iter().map(Self::ends_with_line_end).collect();
+        Provenance {
+            files: self.parts().iter().map(|part| part.name().to_owned()).collect(),
+            guessed_encoding: self.detected().map(|encoding| encoding.name().to_owned()),
+            ends_with_line_end: ends.map(|ends| ends.into_iter().all(|ended| ended)),
+        }
+    }
+
+    /// The first file whose text does not end with the end of a line, once it was read, and whether it is the last one.
+    pub fn open_end(&self) -> Option<(&str, bool)> {
+        let parts = self.parts();
+        let index = parts.iter().position(|part| part.ends_with_line_end() == Some(false))?;
+        Some((parts[index].name(), index + 1 == parts.len()))
+    }
+
+    fn ends_with_line_end(&self) -> Option<bool> {
+        match self {
+            Self::Csv(file) => file.ends_with_line_end(),
+            _ => None,
+        }
     }
 
     /// Learns the file's encoding, after [`PassError::NotUtf8`].
     pub fn detect_encoding(&self) -> Result<()> {
         match self {
             Self::Csv(file) => file.detect_encoding(),
-            Self::Parquet(_) => Ok(()),
+            Self::Parquet(_) | Self::Gone(_) => Ok(()),
+            Self::Set(set) => set.detect_encoding(),
         }
     }
 }

@@ -41,6 +41,27 @@ impl fmt::Display for TableName {
     }
 }
 
+/// Which file, or files, of a dataset are a table's.
+#[derive(Clone, Copy, Debug)]
+pub struct FileChoice<'a> {
+    /// The table's name, after which a file is looked for where `file` is `None`.
+    pub name: &'a TableName,
+    /// A path within the dataset, or a pattern of such paths.
+    pub file: Option<&'a str>,
+}
+
+impl<'a> From<&'a TableName> for FileChoice<'a> {
+    fn from(name: &'a TableName) -> Self {
+        Self { name, file: None }
+    }
+}
+
+impl<'a> From<&'a TableSpec> for FileChoice<'a> {
+    fn from(spec: &'a TableSpec) -> Self {
+        Self { name: &spec.name, file: spec.file.as_deref() }
+    }
+}
+
 /// When a row that is in both snapshots counts as updated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UpdateDetection {
@@ -115,8 +136,10 @@ impl Serialize for Encoding {
 /// One table of the configuration.
 #[derive(Clone, Debug)]
 pub struct TableSpec {
-    /// The table's name; its file is `{name}.csv` (or `.csv.gz`, `.parquet`) at any depth of the archive.
+    /// The table's name; without `file`, its file is `{name}.csv` (or `.csv.gz`, `.parquet`) at any depth of the archive.
     pub name: TableName,
+    /// The path of its file within the dataset, or a pattern of the paths of its files.
+    pub file: Option<String>,
     /// The field delimiter, an ASCII character.
     pub sep: u8,
     /// The encoding, or `None` to detect it.
@@ -149,6 +172,7 @@ impl TableSpec {
     pub fn new(name: TableName, pk: Vec<String>) -> Self {
         Self {
             name,
+            file: None,
             sep: b',',
             encoding: None,
             null_values: Vec::new(),

@@ -90,6 +90,95 @@ fn what_cannot_be_a_table_is_left_out_with_its_reason() {
     desk.run(&["init", "tmp", "--output", "-"]).expect(1, &["NoTables"]);
 }
 
+/// The tables of a configuration by what finds them: the name, or `name <- file`.
+fn found_by(config: &Value) -> Vec<String> {
+    let tables = config["tables"].as_array().unwrap().iter();
+    let found = tables.map(|table| match table["file"].as_str() {
+        Some(file) => format!("{} <- {file}", table["name"].as_str().unwrap()),
+        None => table["name"].as_str().unwrap().to_owned(),
+    });
+    found.collect()
+}
+
+#[test]
+fn every_file_that_can_be_a_table_is_one_whatever_its_name() {
+    let desk = Desk::new();
+    let rows = "id,v\n1,a\n2,b\n";
+    for file in [
+        " spaced .csv",
+        "data[1].csv",
+        "_internal.csv",
+        "what?.csv",
+        "plain.csv",
+        "old/plain.csv",
+        "x.tsv",
+        "y.txt",
+        "bare",
+        "train/rows.csv",
+        "test/rows.csv",
+        "sales.csv/part-00000-ab.csv",
+        "sales.csv/part-00001-ab.csv",
+        "ac\u{327}a\u{303}o.csv",
+    ] {
+        desk.write(&format!("names/{file}"), rows);
+    }
+    desk.write("names/sales.csv/part-00001-ab.csv", "id,v\n3,c\n");
+    desk.write("names/sales.csv/_SUCCESS", "");
+    desk.write("names/README.txt", "Some words.\nAnd more.\n");
+    desk.write("names/book.xlsx", "PK");
+    desk.write("names/.hidden.csv", rows);
+    let done = desk.run(&["init", "names", "--output", "names.json"]);
+    done.expect(
+        0,
+        &["left out: README.txt", "left out: book.xlsx", "Excel", "the table's name alone does not find it"],
+    );
+    let config = written(&desk, "names.json");
+    assert_eq!(
+        found_by(&config),
+        [
+            "ação",
+            "bare <- bare",
+            "data_1 <- data[1].csv",
+            "internal <- _internal.csv",
+            "old_plain <- old/plain.csv",
+            "plain",
+            "sales <- sales.csv/part-*.csv",
+            "spaced <-  spaced .csv",
+            "test_rows <- test/rows.csv",
+            "train_rows <- train/rows.csv",
+            "what <- what?.csv",
+            "x <- x.tsv",
+            "y <- y.txt",
+        ]
+    );
+    let run = ["run", "--once", "--json", "--lake", "lake", "--config", "names.json", "--skip-download", "names"];
+    let report = desk.run(&run).json();
+    for table in report["tables"].as_array().unwrap() {
+        assert_eq!(table["rows"], if table["name"] == "sales" { 3 } else { 2 }, "{table}");
+    }
+}
+
+#[test]
+fn one_file_does_for_a_dataset() {
+    let desk = Desk::new();
+    for (file, content) in [("t.csv", "id,v\n1,a\n"), ("t.tsv", "id\tv\n1\ta\n"), ("t.txt", "id;v\n1;a\n")] {
+        desk.write(file, content);
+        desk.run(&["init", file, "--force", "--output", "one.json"]).expect(0, &["wrote one.json"]);
+        let run = [
+            "run",
+            "--once",
+            "--json",
+            "--lake",
+            &format!("lake-{file}"),
+            "--config",
+            "one.json",
+            "--skip-download",
+            file,
+        ];
+        assert_eq!(counts(&desk.run(&run).json(), 0), [1, 0, 0, 0], "{file}");
+    }
+}
+
 #[test]
 fn what_was_found_can_be_had_as_json() {
     let desk = Desk::new();

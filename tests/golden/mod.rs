@@ -3,5 +3,6 @@
 mod changes;
 mod drift;
 mod encodings;
+mod files;
 mod guards;
 mod types;

@@ -4,6 +4,7 @@ use std::fs;
 use std::io::Write;
 use std::time::{Duration, Instant};
 
+use cdc_to_s3::trigger::Approval;
 use flate2::Compression;
 use flate2::write::{DeflateEncoder, GzEncoder};
 use serde_json::{Value, json};
@@ -19,6 +20,13 @@ const NEXT: &[u8] = b"id,v\n1,a\n2,B\n3,c\n4,d\n";
 fn lab(limits: Value) -> Lab {
     let mut lab = Lab::with_limits(json!([{"name": "t", "pk": "id"}]), limits);
     lab.csv_ok(GOOD);
+    lab
+}
+
+/// The same, which may read its table from another file than before.
+fn anywhere(limits: Value) -> Lab {
+    let mut lab = lab(limits);
+    lab.approval = Approval::All;
     lab
 }
 
@@ -39,7 +47,7 @@ fn refused(lab: &mut Lab, bytes: &[u8], code: &str) -> String {
 
 #[track_caller]
 fn refuses(entries: &[Entry], code: &str, names: &str) {
-    let message = refused(&mut lab(Value::Null), &archive(entries), code);
+    let message = refused(&mut anywhere(Value::Null), &archive(entries), code);
     assert!(message.contains(names), "{message}");
 }
 
@@ -61,7 +69,7 @@ fn gzip(content: &[u8]) -> Vec<u8> {
 #[test]
 fn the_forge_makes_archives_that_are_read() {
     for entry in [Entry::stored("t.csv", NEXT), Entry::deflated("dir/t.csv", NEXT)] {
-        let mut lab = lab(Value::Null);
+        let mut lab = anywhere(Value::Null);
         let report = lab.run_zip(&archive(&[Entry::stored("readme.txt", b"x"), entry])).unwrap();
         assert!(report.tables[0].error.is_none(), "{:?}", report.tables[0].error);
         assert_eq!(lab.changes(), ["2|B|U", "4|d|I"]);
@@ -73,7 +81,7 @@ fn a_member_of_more_bytes_than_allowed_is_a_bomb() {
     let limits = json!({"max_uncompressed_bytes": NEXT.len() - 1});
     let exact = json!({"max_uncompressed_bytes": NEXT.len()});
     for bytes in [archive(&[Entry::deflated("t.csv", NEXT)]), archive(&[Entry::stored("t.csv.gz", &gzip(NEXT))])] {
-        let message = refused(&mut lab(json!({"max_uncompressed_bytes": 20})), &bytes, "ArchiveBomb");
+        let message = refused(&mut anywhere(json!({"max_uncompressed_bytes": 20})), &bytes, "ArchiveBomb");
         assert!(message.contains("`t.csv") && message.contains("limits.max_uncompressed_bytes"), "{message}");
     }
     refused(&mut lab(limits), &archive(&[Entry::deflated("t.csv", NEXT)]), "ArchiveBomb");
@@ -87,11 +95,11 @@ fn a_bomb_is_called_one_whoever_reads_it() {
     let limits = json!({"max_uncompressed_bytes": 20});
     let latin1 = b"id,v\n1,Jo\xE3o\n2,x\n3,xxxxxxxxxxxxxxxxx\n";
     for (name, content) in [("t.parquet", NEXT), ("t.csv", latin1.as_slice())] {
-        refused(&mut lab(limits.clone()), &archive(&[Entry::deflated(name, content)]), "ArchiveBomb");
+        refused(&mut anywhere(limits.clone()), &archive(&[Entry::deflated(name, content)]), "ArchiveBomb");
     }
     let noise: String = (0..1000).map(|row| format!("{row},{}\n", row * 7919 % 1009)).collect();
     let inner = Entry::deflated("t.csv.gz", &gzip(noise.as_bytes()));
-    refused(&mut lab(json!({"max_uncompressed_bytes": 1000})), &archive(&[inner]), "ArchiveBomb");
+    refused(&mut anywhere(json!({"max_uncompressed_bytes": 1000})), &archive(&[inner]), "ArchiveBomb");
 }
 
 #[test]
@@ -154,6 +162,47 @@ fn what_is_no_archive_is_refused() {
 }
 
 #[test]
+fn what_is_something_else_is_called_by_its_name() {
+    let tar = [vec![b'x'; 257], b"ustar\0".to_vec(), vec![0; 8000]].concat();
+    let cases: [(&[u8], &str); 6] = [
+        (b"7z\xBC\xAF\x27\x1C\0\x04", "a 7-Zip archive"),
+        (b"Rar!\x1A\x07\x01\0", "a RAR archive"),
+        (&gzip(&tar), "a gzipped tar archive"),
+        (&gzip(NEXT), "a name that ends in .csv.gz"),
+        (b"\n<!DOCTYPE html><p>Sign in", "an HTML page"),
+        (b"MZ\x90\0", "self-extracting"),
+    ];
+    for (bytes, what) in cases {
+        let message = refused(&mut lab(Value::Null), bytes, "DamagedArchive");
+        assert!(message.contains(what), "{message}");
+    }
+}
+
+#[test]
+fn a_file_that_is_named_like_a_table_and_is_none_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, bytes) in [("t.csv", &b"<html></html>"[..]), ("t.csv.gz", b"Rar!\x1A\x07"), ("t.txt", b"PAR1")] {
+        fs::write(folder.path().join(name), bytes).unwrap();
+        let error = lab(Value::Null).run_path(&folder.path().join(name)).unwrap_err();
+        assert_eq!(error.code(), "DamagedArchive", "{name}");
+    }
+}
+
+#[test]
+fn one_plain_file_does_for_an_archive() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, bytes) in
+        [("t.csv", NEXT.to_vec()), ("t.csv.gz", gzip(NEXT)), ("t.txt", NEXT.to_vec()), ("t.gz", gzip(NEXT))]
+    {
+        let mut lab = anywhere(Value::Null);
+        fs::write(folder.path().join(name), bytes).unwrap();
+        let report = lab.run_path(&folder.path().join(name)).unwrap();
+        assert!(report.tables[0].error.is_none(), "{name}: {:?}", report.tables[0].error);
+        assert_eq!(lab.changes(), ["2|B|U", "4|d|I"], "{name}");
+    }
+}
+
+#[test]
 fn members_that_overlap_are_refused() {
     let first = Entry::stored("t.csv", NEXT);
     let second = Entry { name: b"u.csv".to_vec(), offset: Some(0), ..first.clone() };
@@ -182,7 +231,9 @@ fn encrypted_members_and_odd_compressions_are_told() {
 #[test]
 fn archives_inside_the_archive_are_not_opened() {
     let inner = archive(&[Entry::stored("t.csv", NEXT)]);
-    refuses(&[Entry::stored("all.zip", &inner)], "TableMissing", "unpack `all.zip`");
+    let bytes = archive(&[Entry::stored("all.zip", &inner)]);
+    let message = refused(&mut lab(Value::Null), &bytes, "TableMissing");
+    assert!(message.contains("unpack `all.zip`"), "{message}");
 }
 
 #[test]
@@ -190,7 +241,7 @@ fn names_like_paths_lead_nowhere() {
     let outside = tempfile::tempdir().unwrap();
     let absolute = format!("{}/t.csv", outside.path().display());
     for name in ["../../../t.csv", "/t.csv", "..\\..\\t.csv", "C:\\x\\t.csv", "./././t.csv", "a//t.csv", &absolute] {
-        let mut lab = lab(Value::Null);
+        let mut lab = anywhere(Value::Null);
         let report = lab.run_zip(&archive(&[Entry::deflated(name, NEXT)])).unwrap();
         assert!(report.tables[0].error.is_none(), "{name}: {:?}", report.tables[0].error);
         assert_eq!(lab.changes(), ["2|B|U", "4|d|I"], "{name}");

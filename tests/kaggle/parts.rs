@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use cdc_to_s3::config::Limits;
 use cdc_to_s3::source::Source;
 use cdc_to_s3::source::archive;
-use cdc_to_s3::table::{TableFile, TableName};
+use cdc_to_s3::table::{FileChoice, TableFile, TableName};
 use cdc_to_s3::workspace::Workspace;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
@@ -240,12 +240,34 @@ async fn a_version_that_is_gone_or_not_ready_is_told_as_ever() {
 }
 
 #[tokio::test]
+async fn a_table_of_several_members_is_fetched_in_parts() {
+    let parts = Parts::new().await;
+    let workspace = Workspace::create(parts.rig.folder.path()).unwrap();
+    let (name, version) = (TableName::parse("both").unwrap(), cdc_to_s3::position::Position::Version(1));
+    let choice = FileChoice { name: &name, file: Some("[az].csv") };
+    let fetched = Mutex::new(0);
+    let progress = |done, _| *fetched.lock().unwrap() = done;
+    let archive = parts.source.snapshot_of(choice, &version, &workspace, Deadline::NONE, &progress).await.unwrap();
+    let TableFile::Set(set) = archive.table(choice, &workspace).unwrap() else { panic!("no set") };
+    let names: Vec<&str> = set.parts().iter().map(TableFile::name).collect();
+    assert_eq!(names, ["a.csv", "z.csv"]);
+    for part in set.parts() {
+        let TableFile::Csv(file) = part else { panic!("no CSV") };
+        let mut bytes = Vec::new();
+        std::io::Read::read_to_end(&mut file.bytes().unwrap(), &mut bytes).unwrap();
+        assert!(bytes == super::archive(LEN));
+    }
+    assert!(parts.rig.count(Endpoint::Storage) <= 3);
+}
+
+#[tokio::test]
 async fn a_table_that_is_not_there_costs_no_download() {
     let parts = Parts::new().await;
     let workspace = Workspace::create(parts.rig.folder.path()).unwrap();
     let (other, version) = (TableName::parse("other").unwrap(), cdc_to_s3::position::Position::Version(1));
-    let outcome = parts.source.snapshot_of(&other, &version, &workspace, Deadline::NONE, &|_, _| {}).await;
-    assert_eq!(outcome.unwrap_err().code(), "TableMissing");
+    let listing = parts.source.snapshot_of(&other, &version, &workspace, Deadline::NONE, &|_, _| {}).await.unwrap();
+    let Err(error) = listing.table(&other, &workspace) else { panic!("there is no such file") };
+    assert_eq!(error.code(), "TableMissing");
     assert_eq!(parts.rig.count(Endpoint::Storage), 1);
 }
 

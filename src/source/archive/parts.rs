@@ -1,10 +1,11 @@
-//! A zip archive of which only some bytes are here: its directory, and the member of one table.
+//! A zip archive of which only some bytes are here: its directory, and the members of one table.
 //!
 //! The file has the whole archive's length and is empty wherever nothing was fetched, so that each byte is at its own place and
 //! the ordinary reader reads it. It is that reader, too, that says which bytes are still needed: what it wants to read and
 //! does not find is fetched next.
 
 use std::cell::Cell;
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;
@@ -15,10 +16,10 @@ use std::sync::Arc;
 
 use zip::ZipArchive;
 
-use super::{Archive, Member, find, listed_name, zipped};
+use super::{Archive, Member, Place, find, listed_name, zipped};
 use crate::config::Limits;
 use crate::error::{Error, Result};
-use crate::table::TableName;
+use crate::table::FileChoice;
 
 /// How much of the directory is fetched at a time.
 const BLOCK: u64 = 1 << 20;
@@ -41,7 +42,7 @@ pub(crate) struct Parts {
 pub(crate) enum Next {
     /// These bytes.
     Fetch(Range<u64>),
-    /// Nothing more: an archive of that one member.
+    /// Nothing more: an archive with the bytes of those members alone; of none where the table has none.
     Ready(Archive),
     /// The whole archive, because something about it is out of the ordinary: to be told by who reads all of it.
     Whole,
@@ -53,6 +54,13 @@ struct Listed {
     name: String,
     header_start: u64,
     compressed: u64,
+}
+
+impl Listed {
+    /// Where its bytes end at the latest, by what a local header can hold.
+    fn longest(&self) -> u64 {
+        self.header_start.saturating_add(LOCAL_HEADER + LONGEST_NAME_AND_EXTRA).saturating_add(self.compressed)
+    }
 }
 
 impl Parts {
@@ -86,55 +94,76 @@ impl Parts {
         Ok(())
     }
 
-    /// What is to be done next to read `table`.
-    ///
-    /// # Errors
-    /// `TableMissing` and `AmbiguousTable` (kind `Data`).
-    pub(crate) fn next(&self, table: &TableName, limits: Limits) -> Result<Next> {
+    /// What is to be done next to read the table of `choice`.
+    pub(crate) fn next<'a>(&self, choice: impl Into<FileChoice<'a>>, limits: Limits) -> Next {
         let missed = Rc::new(Cell::new(None));
         let opened = ZipArchive::new(self.reader(&missed));
         if let Some(at) = missed.take() {
-            return Ok(Next::Fetch(self.gap(at, at.saturating_add(BLOCK))));
+            return Next::Fetch(self.gap(at, at.saturating_add(BLOCK)));
         }
-        let Ok(mut archive) = opened else { return Ok(Next::Whole) };
+        let Ok(mut archive) = opened else { return Next::Whole };
         if archive.has_duplicate_names() {
-            return Ok(Next::Whole);
-        }
-        let Some(members) = listed(&archive) else { return Ok(Next::Whole) };
-        let names: Vec<&str> = members.iter().map(|member| member.name.as_str()).collect();
-        let (index, _) = find(&names, table)?;
-        let member = &members[index];
-        let end = self.end_of(member, &archive);
-        let header = member.header_start.saturating_add(LOCAL_HEADER);
-        if header.saturating_add(member.compressed) > end {
-            return Ok(Next::Whole);
-        }
-        if let Some(at) = self.first_missing(member.header_start, end) {
-            return Ok(Next::Fetch(self.gap(at, end)));
-        }
-        Ok(self.ready(&mut archive, member, end, limits))
-    }
-
-    /// Where the bytes end that a member can have: where the next one, or the directory, begins.
-    fn end_of<R: Read + Seek>(&self, member: &Listed, archive: &ZipArchive<R>) -> u64 {
-        let starts = (0..archive.len()).filter_map(|index| Some(archive.by_index_data(index).ok()?.header_start()));
-        let next = starts.filter(|start| *start > member.header_start).min();
-        let end = next.unwrap_or(u64::MAX).min(archive.central_directory_start()).min(self.len);
-        end.min(
-            member.header_start.saturating_add(LOCAL_HEADER + LONGEST_NAME_AND_EXTRA).saturating_add(member.compressed),
-        )
-    }
-
-    /// The archive of a member whose bytes are here.
-    fn ready<R: Read + Seek>(&self, archive: &mut ZipArchive<R>, member: &Listed, end: u64, limits: Limits) -> Next {
-        let Ok(raw) = archive.by_index_raw(member.index) else { return Next::Whole };
-        let data_end = raw.data_start().and_then(|start| start.checked_add(raw.compressed_size()));
-        let Ok(read) = zipped(&raw, &|what| Error::data("DoubtfulArchive", what)) else { return Next::Whole };
-        if data_end.is_none_or(|data_end| data_end > end) {
             return Next::Whole;
         }
-        let members: Vec<Member> = vec![read];
-        Next::Ready(Archive { path: Arc::new(self.path.clone()), members: Arc::new(members), limits })
+        let Some(members) = listed(&archive) else { return Next::Whole };
+        let names: Vec<&str> = members.iter().map(|member| member.name.as_str()).collect();
+        let found = find(&names, choice.into()).unwrap_or_default();
+        let wanted: Vec<&Listed> = found.into_iter().map(|(index, _)| &members[index]).collect();
+        let Some(bounds) = self.bounds(&wanted, &archive) else { return Next::Whole };
+        if let Some(gap) = self.first_gap(&bounds) {
+            return Next::Fetch(gap);
+        }
+        let elsewhere = |name: &&str| Member { name: (*name).to_owned(), place: Place::Elsewhere };
+        let Some(here) = self.ready(&mut archive, &wanted, &bounds) else { return Next::Whole };
+        let at_hand: BTreeSet<&str> = here.iter().map(|member| member.name.as_str()).collect();
+        let mut all: Vec<Member> = names.iter().filter(|name| !at_hand.contains(*name)).map(elsewhere).collect();
+        all.extend(here);
+        Next::Ready(Archive { path: Arc::new(self.path.clone()), members: Arc::new(all), limits, lone: false })
+    }
+
+    /// For each member the bytes that it can have; `None` where it says that it has more.
+    fn bounds<R: Read + Seek>(&self, wanted: &[&Listed], archive: &ZipArchive<R>) -> Option<Vec<Range<u64>>> {
+        let starts = (0..archive.len()).filter_map(|index| Some(archive.by_index_data(index).ok()?.header_start()));
+        let mut starts: Vec<u64> = starts.collect();
+        starts.sort_unstable();
+        let bounds = wanted.iter().map(|member| {
+            let next = starts.get(starts.partition_point(|start| *start <= member.header_start)).copied();
+            let end =
+                next.unwrap_or(u64::MAX).min(archive.central_directory_start()).min(self.len).min(member.longest());
+            let data = member.header_start.saturating_add(LOCAL_HEADER).saturating_add(member.compressed);
+            (data <= end).then_some(member.header_start..end)
+        });
+        bounds.collect()
+    }
+
+    /// The first bytes that are missing; those of members that touch are fetched as one.
+    fn first_gap(&self, bounds: &[Range<u64>]) -> Option<Range<u64>> {
+        let mut bounds = bounds.to_vec();
+        bounds.sort_unstable_by_key(|bound| bound.start);
+        bounds.dedup_by(|next, before| {
+            let touches = next.start <= before.end;
+            if touches {
+                before.end = before.end.max(next.end);
+            }
+            touches
+        });
+        bounds.iter().find_map(|bound| Some(self.gap(self.first_missing(bound.start, bound.end)?, bound.end)))
+    }
+
+    /// The members, whose bytes are here; `None` where one has more of them than it can have.
+    fn ready<R: Read + Seek>(
+        &self,
+        archive: &mut ZipArchive<R>,
+        wanted: &[&Listed],
+        bounds: &[Range<u64>],
+    ) -> Option<Vec<Member>> {
+        let ready = wanted.iter().zip(bounds).map(|(member, bound)| {
+            let raw = archive.by_index_raw(member.index).ok()?;
+            let data_end = raw.data_start().and_then(|start| start.checked_add(raw.compressed_size()))?;
+            let read = zipped(&raw, &|what| Error::data("DoubtfulArchive", what)).ok()?;
+            (data_end <= bound.end).then_some(read)
+        });
+        ready.collect()
     }
 
     fn reader(&self, missed: &Rc<Cell<Option<u64>>>) -> PartsReader<'_> {

@@ -123,8 +123,10 @@ impl Download<'_> {
         let (dataset, version) = (self.object.dataset, self.object.version);
         match misfit {
             Misfit::TooLong => self.damaged("more bytes than announced"),
-            Misfit::NoZip => {
-                let problem = format!("sent something other than a zip archive for {dataset}, version {version}");
+            Misfit::NoZip(Some(foreign)) if foreign.lasting => Failed::Fatal(fault::foreign(dataset, version, foreign)),
+            Misfit::NoZip(foreign) => {
+                let what = foreign.map_or("something other than", |_| "an HTML page in place of");
+                let problem = format!("sent {what} a zip archive for {dataset}, version {version}");
                 fault::answer(STORE, &problem).into()
             }
         }

@@ -6,6 +6,7 @@ use reqwest::StatusCode;
 
 use crate::config::Dataset;
 use crate::error::Error;
+use crate::source::foreign::Foreign;
 
 pub(super) fn endpoint(problem: &str) -> Error {
     Error::config("KaggleEndpoint", format!("the address of Kaggle's API {problem}"))
@@ -90,6 +91,12 @@ pub(super) fn corrupt(dataset: &Dataset, version: u64, problem: &str) -> Error {
         format!("the archive of {dataset}, version {version}, arrived damaged: {problem}"),
     )
     .hint("a passing fault: the next run fetches it again")
+}
+
+/// What a dataset's owner published is no archive that is read.
+pub(super) fn foreign(dataset: &Dataset, version: u64, foreign: Foreign) -> Error {
+    let message = format!("version {version} of {dataset} is {}, and no zip archive", foreign.what);
+    Error::data("DamagedArchive", message).hint(foreign.hint)
 }
 
 pub(super) fn disk_full(folder: &Path, needed: u64, free: u64) -> Error {

@@ -1,4 +1,4 @@
-//! One table of an archive: the end of the archive, its directory, the table's member, and nothing else.
+//! One table of an archive: the end of the archive, its directory, the table's members, and nothing else.
 
 use super::api::Api;
 use super::ranges::{Fetched, Remote, Tail};
@@ -6,9 +6,11 @@ use super::{Progress, Wanted};
 use crate::error::{Error, Result};
 use crate::source::archive::Archive;
 use crate::source::archive::parts::{Next, Parts};
+use crate::table::FileChoice;
 use crate::trigger::Deadline;
 
-/// More parts than this, and the whole archive is the better way: its directory has more than a million members.
+/// More parts than this, and the whole archive is the better way: its directory has more than a million members, or the
+/// table's are many and lie apart.
 const MOST_PARTS: usize = 64;
 
 /// How one attempt ended.
@@ -39,7 +41,7 @@ pub(super) async fn fetch(
             Ended::Whole => break,
         }
     }
-    tracing::info!(%dataset, version, table = %wanted.table, "fetching the whole archive");
+    tracing::info!(%dataset, version, table = %wanted.choice.name, "fetching the whole archive");
     Ok(None)
 }
 
@@ -49,7 +51,7 @@ async fn attempt(remote: &mut Remote<'_>, tail: Tail, wanted: &Wanted<'_>, progr
     let mut parts = Parts::create(wanted.into.join(name), remote.len())?;
     parts.write(tail.first, &tail.bytes)?;
     for _ in 0..MOST_PARTS {
-        let range = match parts.next(wanted.table, wanted.limits)? {
+        let range = match parts.next(wanted.choice, wanted.limits) {
             Next::Fetch(range) => range,
             Next::Whole => return Ok(Ended::Whole),
             Next::Ready(archive) => return intact(archive, wanted).await,
@@ -63,10 +65,12 @@ async fn attempt(remote: &mut Remote<'_>, tail: Tail, wanted: &Wanted<'_>, progr
     Ok(Ended::Whole)
 }
 
-/// The store's hashes are of the whole archive, so it is the member's own checksum that tells whether its bytes are right.
+/// The store's hashes are of the whole archive, so it is each member's own checksum that tells whether its bytes are right.
 async fn intact(archive: Archive, wanted: &Wanted<'_>) -> Result<Ended> {
-    let (table, reader) = (wanted.table.clone(), archive.clone());
-    let intact = tokio::task::spawn_blocking(move || reader.is_intact(&table)).await.map_err(ended_in_panic)?;
+    let (table, file) = (wanted.choice.name.clone(), wanted.choice.file.map(str::to_owned));
+    let reader = archive.clone();
+    let intact = move || reader.is_intact(FileChoice { name: &table, file: file.as_deref() });
+    let intact = tokio::task::spawn_blocking(intact).await.map_err(ended_in_panic)?;
     Ok(if intact { Ended::Ready(archive) } else { Ended::Again })
 }
 

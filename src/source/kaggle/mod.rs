@@ -35,7 +35,7 @@ pub use crate::config::Dataset;
 use crate::config::Limits;
 use crate::error::Result;
 use crate::secrets::CredentialCache;
-use crate::table::TableName;
+use crate::table::FileChoice;
 use crate::trigger::Deadline;
 
 /// Called with the bytes of the archive there so far (which falls back to fewer when a download starts over) and the
@@ -122,8 +122,8 @@ pub struct Wanted<'a> {
     pub dataset: &'a Dataset,
     /// The number of its version.
     pub version: u64,
-    /// The table.
-    pub table: &'a TableName,
+    /// The table and its files.
+    pub choice: FileChoice<'a>,
     /// The folder for what is fetched.
     pub into: &'a Path,
     /// What a member may unpack to.
@@ -189,7 +189,7 @@ impl Kaggle {
     /// about the archive is out of the ordinary.
     ///
     /// # Errors
-    /// Those of [`Self::download`], and `TableMissing` and `AmbiguousTable` (kind `Data`).
+    /// Those of [`Self::download`]. That the table has no file is told by who reads the archive.
     pub async fn member(
         &self,
         wanted: &Wanted<'_>,

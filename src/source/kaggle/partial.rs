@@ -14,6 +14,7 @@ use super::verify::{Offered, Running};
 use super::{Archive, fault};
 use crate::config::Dataset;
 use crate::error::Result;
+use crate::source::foreign::{self, Foreign};
 
 const BUFFER: usize = 1 << 20;
 
@@ -43,8 +44,8 @@ impl Head {
 /// Why bytes cannot belong to the object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Misfit {
-    /// It does not begin as a zip archive does.
-    NoZip,
+    /// It does not begin as a zip archive does; what it is instead, where that shows.
+    NoZip(Option<Foreign>),
     /// There are more bytes than the object has.
     TooLong,
 }
@@ -145,7 +146,7 @@ impl Partial {
     pub(super) fn fits(&self, bytes: &[u8]) -> Result<(), Misfit> {
         let already = usize::try_from(self.len).unwrap_or(usize::MAX);
         if !b"PK".iter().skip(already).zip(bytes).all(|(expected, byte)| expected == byte) {
-            return Err(Misfit::NoZip);
+            return Err(Misfit::NoZip(foreign::recognised(bytes).filter(|_| already == 0)));
         }
         let len = self.len + bytes.len() as u64;
         if self.total.is_some_and(|total| len > total) { Err(Misfit::TooLong) } else { Ok(()) }
@@ -240,9 +241,10 @@ mod tests {
         assert_eq!(partial.fits(b"123456"), Ok(()));
         assert_eq!(partial.fits(b"1234567"), Err(Misfit::TooLong));
         partial.discard().await.unwrap();
-        assert_eq!(partial.fits(b"<html>"), Err(Misfit::NoZip));
+        assert!(matches!(partial.fits(b"<html>"), Err(Misfit::NoZip(Some(page))) if !page.lasting));
+        assert!(matches!(partial.fits(b"7z\xBC\xAF\x27\x1C"), Err(Misfit::NoZip(Some(packed))) if packed.lasting));
         partial.append(b"P").await.unwrap();
-        assert_eq!((partial.fits(b"K"), partial.fits(b"X")), (Ok(()), Err(Misfit::NoZip)));
+        assert_eq!((partial.fits(b"K"), partial.fits(b"X")), (Ok(()), Err(Misfit::NoZip(None))));
     }
 
     #[tokio::test]

@@ -5,7 +5,7 @@ use zip::write::FullFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
 use super::*;
-use crate::table::TableFile;
+use crate::table::{TableFile, TableName};
 use crate::workspace::Workspace;
 
 const LIMITS: Limits = Limits { max_uncompressed_bytes: 1 << 40, max_compression_ratio: 1 << 20 };
@@ -96,14 +96,18 @@ fn table() -> TableName {
 
 fn read(archive: &Archive, workspace: &Workspace) -> Vec<u8> {
     let TableFile::Csv(_) = archive.table(&table(), workspace).unwrap() else { panic!("no CSV") };
-    let (member, _) = archive.find(&table()).unwrap();
+    let member = archive.find(FileChoice::from(&table())).unwrap()[0].0;
     let mut bytes = Vec::new();
     archive.read(member).unwrap().read_to_end(&mut bytes).unwrap();
     bytes
 }
 
 /// Fetches from `whole` what is asked for, beginning with its last `tail` bytes; with the ranges that were asked for.
-fn fetched(path: PathBuf, whole: &[u8], tail: u64) -> (Result<Next>, Vec<Range<u64>>) {
+fn fetched(path: PathBuf, whole: &[u8], tail: u64) -> (Next, Vec<Range<u64>>) {
+    fetched_for(FileChoice::from(&table()), path, whole, tail)
+}
+
+fn fetched_for(choice: FileChoice<'_>, path: PathBuf, whole: &[u8], tail: u64) -> (Next, Vec<Range<u64>>) {
     let len = whole.len() as u64;
     let mut parts = Parts::create(path, len).unwrap();
     let mut wanted = len - tail.min(len)..len;
@@ -112,8 +116,8 @@ fn fetched(path: PathBuf, whole: &[u8], tail: u64) -> (Result<Next>, Vec<Range<u
         let part = usize::try_from(wanted.start).unwrap()..usize::try_from(wanted.end).unwrap();
         parts.write(wanted.start, &whole[part]).unwrap();
         asked.push(wanted);
-        match parts.next(&table(), LIMITS) {
-            Ok(Next::Fetch(range)) => wanted = range,
+        match parts.next(choice, LIMITS) {
+            Next::Fetch(range) => wanted = range,
             other => return (other, asked),
         }
     }
@@ -132,8 +136,8 @@ proptest! {
         std::fs::write(&path, &whole).unwrap();
         let expected = read(&Archive::open(&path, LIMITS).unwrap(), &workspace);
         let (next, asked) = fetched(folder.path().join("parts.zip"), &whole, shape.tail);
-        let Next::Ready(parts) = next.unwrap() else { panic!("the whole was wanted after {asked:?}") };
-        prop_assert!(parts.is_intact(&table()));
+        let Next::Ready(parts) = next else { panic!("the whole was wanted after {asked:?}") };
+        prop_assert!(parts.is_intact(FileChoice::from(&table())));
         prop_assert_eq!(read(&parts, &workspace), expected);
         for (index, range) in asked.iter().enumerate() {
             prop_assert!(range.start < range.end);
@@ -160,16 +164,37 @@ fn of_a_large_archive_only_the_directory_and_the_member_are_fetched() {
     let shape = shape_of(&[("a.csv", 4_000_000), ("t.csv", 300_000), ("z.csv", 5_000_000)]);
     let folder = tempfile::tempdir().unwrap();
     let (next, asked) = fetched(folder.path().join("parts.zip"), &archive(&shape), 4000);
-    assert!(matches!(next, Ok(Next::Ready(_))));
+    assert!(matches!(next, Next::Ready(_)));
     let fetched: u64 = asked.iter().map(|range| range.end - range.start).sum();
     assert!((304_000..305_000).contains(&fetched) && asked.len() == 2, "{asked:?}");
+}
+
+#[test]
+fn of_a_table_of_several_members_those_are_fetched_and_neighbours_at_once() {
+    let sizes = [("a.csv", 900_000), ("s/1.csv", 5000), ("s/2.csv", 6000), ("b.csv", 900_000), ("s/3.csv", 7000)];
+    let (shape, folder, name) = (shape_of(&sizes), tempfile::tempdir().unwrap(), table());
+    let choice = FileChoice { name: &name, file: Some("s/*") };
+    let (next, asked) = fetched_for(choice, folder.path().join("parts.zip"), &archive(&shape), 1000);
+    let Next::Ready(parts) = next else { panic!("{next:?}") };
+    let fetched: u64 = asked.iter().map(|range| range.end - range.start).sum();
+    assert!((18_000..21_000).contains(&fetched) && asked.len() == 4, "{asked:?}");
+    assert!(parts.is_intact(choice));
+    let read = |(member, _): (&Member, _)| {
+        let mut bytes = Vec::new();
+        parts.read(member).unwrap().read_to_end(&mut bytes).unwrap();
+        (member.name.clone(), bytes.len())
+    };
+    let read: Vec<_> = parts.find(choice).unwrap().into_iter().map(read).collect();
+    assert_eq!(read, [("s/1.csv".to_owned(), 5000), ("s/2.csv".to_owned(), 6000), ("s/3.csv".to_owned(), 7000)]);
 }
 
 #[test]
 fn a_table_that_is_not_there_is_told_with_the_near_name() {
     let folder = tempfile::tempdir().unwrap();
     let (next, _) = fetched(folder.path().join("parts.zip"), &archive(&shape_of(&[("tt.csv", 10)])), 1000);
-    let error = next.unwrap_err();
+    let Next::Ready(listing) = next else { panic!("{next:?}") };
+    let workspace = Workspace::create(folder.path()).unwrap();
+    let Err(error) = listing.table(&table(), &workspace) else { panic!("there is no such file") };
     assert_eq!(error.code(), "TableMissing");
     assert!(error.advice().unwrap().contains("`tt.csv`"), "{error:?}");
 }
@@ -180,8 +205,8 @@ fn a_bit_that_was_turned_on_the_way_is_noticed() {
     whole[500] ^= 1;
     let folder = tempfile::tempdir().unwrap();
     let (next, _) = fetched(folder.path().join("parts.zip"), &whole, 100);
-    let Ok(Next::Ready(parts)) = next else { panic!("{next:?}") };
-    assert!(!parts.is_intact(&table()));
+    let Next::Ready(parts) = next else { panic!("{next:?}") };
+    assert!(!parts.is_intact(FileChoice::from(&table())));
 }
 
 #[test]
@@ -190,7 +215,7 @@ fn what_is_out_of_the_ordinary_is_left_to_the_reader_of_the_whole() {
     let folder = tempfile::tempdir().unwrap();
     let asks_for_the_whole = |bytes: &[u8]| {
         let (next, _) = fetched(folder.path().join("parts.zip"), bytes, 200);
-        matches!(next, Ok(Next::Whole))
+        matches!(next, Next::Whole)
     };
     assert!(asks_for_the_whole(b"<html>sign in</html>") && asks_for_the_whole(&vec![0; 5000]));
     let sizes = whole.windows(4).rposition(|bytes| bytes == 1000_u32.to_le_bytes()).unwrap();

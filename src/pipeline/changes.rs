@@ -21,7 +21,7 @@ use crate::lake::state::{STATE_LIMIT, State};
 use crate::lake::store::read_all;
 use crate::places::{place, places};
 use crate::position::{Lsn, Position};
-use crate::report::{Report, RunStatus, TableReport, TableStatus};
+use crate::report::{Report, RunStatus, TableReport};
 use crate::source::sqlserver::faults::{self, Moment};
 use crate::source::sqlserver::instances::{Tracked, tracked};
 use crate::source::sqlserver::{CommitTime, Database, Server, SqlServer};
@@ -39,7 +39,7 @@ struct Shared<'a> {
     run: &'a Run<'a>,
     sqlserver: &'a SqlServer,
     database: Database,
-    /// The end of what the run reads, of every table.
+    /// The end of what the run reads, of every table; zero where the capture job has never written.
     fence: Lsn,
     fence_time: Option<CommitTime>,
 }
@@ -49,10 +49,6 @@ pub(super) async fn run(asked: &Asked<'_>, sqlserver: &SqlServer) -> Result<Repo
     let run = asked.run(Position::Lsn(Lsn::ZERO))?;
     let (database, fence, tables) = survey(&run, sqlserver).await?;
     let selected = asked.request.select_by(&tables, Tracked::full_name)?;
-    let Some(fence) = fence else {
-        let reports = selected.into_iter().map(not_begun).collect();
-        return Ok(report(asked.request, asked.source, None, reports, asked.started));
-    };
     let fence = planned_fence(asked.request, fence)?;
     let shared = Shared::new(&run, sqlserver, database, fence).await?;
     let mut places = places(&tables, &shared.database.name, sqlserver.feed.schema_in_path);
@@ -64,12 +60,14 @@ pub(super) async fn run(asked: &Asked<'_>, sqlserver: &SqlServer) -> Result<Repo
     }
     shared.measure(&tables, &mut reports).await;
     let capture_age_seconds = shared.capture_age();
+    let silence_seconds = capture_age_seconds.or_else(|| shared.silence(&tables));
     let at = run.runner(Duration::ZERO).now;
-    Measured { database: &shared.database.name, capture_age_seconds, at }.emit(&reports);
+    Measured { database: &shared.database.name, capture_age_seconds: silence_seconds, at }.emit(&reports);
     if asked.request.planned.is_none() {
         shared.look_at_capture_job(&mut reports)?;
     }
-    let report = report(asked.request, asked.source, Some(Position::Lsn(fence)), reports, asked.started);
+    let read_up_to = Some(Position::Lsn(fence)).filter(|_| fence != Lsn::ZERO);
+    let report = report(asked.request, asked.source, read_up_to, reports, asked.started);
     let report = Report { capture_age_seconds, ..report };
     run.keep(&report).await;
     Ok(report)
@@ -80,10 +78,6 @@ pub(super) async fn plan(asked: &Asked<'_>, sqlserver: &SqlServer) -> Result<Pla
     let run = asked.run(Position::Lsn(Lsn::ZERO))?;
     let (database, fence, tables) = survey(&run, sqlserver).await?;
     let selected = asked.request.select_by(&tables, Tracked::full_name)?;
-    let Some(fence) = fence else {
-        let reports = selected.into_iter().map(not_begun).collect();
-        return Ok(plan_of(report(asked.request, asked.source, None, reports, asked.started), Vec::new()));
-    };
     let names = selected.into_iter().map(Tracked::full_name).collect();
     let shared = Shared::new(&run, sqlserver, database, fence).await?;
     let lost = shared.lost_tables(&tables).await?;
@@ -102,8 +96,8 @@ pub(super) fn tell_idle(idle: Error, reports: &mut [TableReport]) -> Result<()> 
     Ok(())
 }
 
-/// What there is to read: the database, the end of what was captured, and its tables.
-async fn survey(run: &Run<'_>, sqlserver: &SqlServer) -> Result<(Database, Option<Lsn>, Vec<Tracked>)> {
+/// What there is to read: the database, the end of what was captured (zero where nothing ever was), and its tables.
+async fn survey(run: &Run<'_>, sqlserver: &SqlServer) -> Result<(Database, Lsn, Vec<Tracked>)> {
     let server = &*sqlserver.server;
     let database = ask(run, || server.database()).await?;
     if !database.cdc_enabled {
@@ -111,7 +105,7 @@ async fn survey(run: &Run<'_>, sqlserver: &SqlServer) -> Result<(Database, Optio
     }
     let fence = ask(run, || server.max_lsn()).await?;
     let instances = ask(run, || server.instances()).await?;
-    Ok((database, fence, tracked(&sqlserver.feed, instances)))
+    Ok((database, fence.unwrap_or(Lsn::ZERO), tracked(&sqlserver.feed, instances)))
 }
 
 /// The end of what the run reads, which a plan may have fixed.
@@ -125,12 +119,6 @@ fn planned_fence(request: &Request, newest: Lsn) -> Result<Lsn> {
                 .hint("give the position that the plan answered"))
         }
     }
-}
-
-fn not_begun(table: &Tracked) -> TableReport {
-    let warnings =
-        vec!["the capture job has not written anything yet; start SQL Server Agent if it is not running".to_owned()];
-    TableReport { warnings, ..TableReport::new(table.full_name(), TableStatus::NotReady) }
 }
 
 /// Puts a question to the server within the run's time, again where a fault may have passed.
@@ -163,7 +151,10 @@ async fn wait(error: &Error, pause: &mut Duration) {
 
 impl<'a> Shared<'a> {
     async fn new(run: &'a Run<'a>, sqlserver: &'a SqlServer, database: Database, fence: Lsn) -> Result<Self> {
-        let fence_time = commit_time(run, &*sqlserver.server, fence).await?;
+        let fence_time = match fence {
+            Lsn::ZERO => None,
+            fence => commit_time(run, &*sqlserver.server, fence).await?,
+        };
         Ok(Self { run, sqlserver, database, fence, fence_time })
     }
 }

@@ -176,9 +176,11 @@ async fn the_database_is_described_also_to_whom_the_lineage_is_not_shown() {
             Column::new("i", SqlType::Bit),
             Column::new("t", SqlType::DateTime2(7)),
             Column::new("m", SqlType::Bit),
+            Column::new("l", SqlType::DateTime2(7)),
         ];
         let (yes, no) = (Value::Bit(true), Value::Bit(false));
-        Answer::rows(columns, [vec!["DB1".into(), "shop".into(), yes.clone(), no, Value::DateTime2(739_574, 10), yes]])
+        let [utc, local] = [739_574, 739_573].map(|day| Value::DateTime2(day, 10));
+        Answer::rows(columns, [vec!["DB1".into(), "shop".into(), yes.clone(), no, utc, yes, local]])
     };
     let fork = |_: &_| Answer::value(Column::new("f", SqlType::NVarChar(Length::Of(36))), "F0");
     let denied = |_: &_| Answer::error(crate::support::tds::ServerError::new(300, "VIEW SERVER STATE was denied"));
@@ -191,6 +193,7 @@ async fn the_database_is_described_also_to_whom_the_lineage_is_not_shown() {
         assert_eq!((database.server.as_str(), database.name.as_str()), ("DB1", "shop"));
         assert_eq!((database.cdc_enabled, database.snapshot_isolation), (true, false));
         assert_eq!(database.now, instant("2025-11-20T00:00:00.000001Z"));
+        assert_eq!(database.local_now, instant("2025-11-19T00:00:00.000001Z").naive_utc());
         assert_eq!(database.mask_order, MaskOrder::LowOrdinalsLast);
         assert_eq!(database.recovery_fork, recovery_fork);
     }

@@ -110,6 +110,8 @@ pub struct Database {
     pub snapshot_isolation: bool,
     /// The server's clock.
     pub now: DateTime<Utc>,
+    /// The same in the server's local time, in which it keeps when a capture instance was made.
+    pub local_now: NaiveDateTime,
     /// Which end of an update mask holds the columns with low ordinals, as `sys.fn_cdc_is_bit_set(1, 0x0001)` says.
     pub mask_order: MaskOrder,
 }

@@ -33,6 +33,7 @@ impl Server for Model {
             recovery_fork: world.fork.clone(),
             snapshot_isolation: world.snapshot_isolation,
             now: world.now,
+            local_now: commit_time(world.now).local,
             mask_order: MaskOrder::LowOrdinalsLast,
         })
     }
@@ -210,7 +211,7 @@ fn described(world: &World, instance: &Instance) -> CaptureInstance {
         table: instance.table.clone(),
         source_object_id: instance.source_object_id,
         object_id: instance.object_id,
-        created: instance.created.naive_utc(),
+        created: commit_time(instance.created).local,
         start_lsn: instance.start,
         columns: std::iter::once(id).chain((2..).zip(&instance.columns).map(column)).collect(),
         key: if world.has_key { vec!["id".to_owned()] } else { Vec::new() },

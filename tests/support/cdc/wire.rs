@@ -99,7 +99,7 @@ fn instance(world: &World, instance: &Instance) -> sqlserver::Instance {
     sqlserver::Instance {
         name: instance.name.clone(),
         object_id: instance.object_id,
-        created: instance.created.naive_utc(),
+        created: (instance.created + TimeDelta::hours(OFFSET_HOURS)).naive_utc(),
         start: instance.start.map(bytes),
         role: None,
         access,

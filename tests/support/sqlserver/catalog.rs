@@ -74,7 +74,15 @@ fn session(contents: &Contents) -> Answer {
 }
 
 fn database(contents: &Contents) -> Answer {
-    let columns = vec![text(""), text("name"), bit("is_cdc_enabled"), bit(""), moment_column("", 7), bit("")];
+    let columns = vec![
+        text(""),
+        text("name"),
+        bit("is_cdc_enabled"),
+        bit(""),
+        moment_column("", 7),
+        bit(""),
+        moment_column("", 7),
+    ];
     let row = vec![
         contents.server.as_str().into(),
         contents.database.as_str().into(),
@@ -82,6 +90,7 @@ fn database(contents: &Contents) -> Answer {
         contents.snapshot_isolation.into(),
         moment(contents.now.naive_utc()),
         true.into(),
+        moment(contents.local(contents.now)),
     ];
     Answer::rows(columns, [row])
 }

@@ -31,6 +31,7 @@ pub(super) async fn database(connection: &mut Connection) -> Result<Database> {
         recovery_fork: None,
         snapshot_isolation: cells.flag(3)?,
         now: cells.utc(4)?,
+        local_now: cells.local(6)?,
         mask_order: if cells.flag(5)? { MaskOrder::LowOrdinalsLast } else { MaskOrder::LowOrdinalsFirst },
     })
 }

@@ -31,12 +31,12 @@ pub(super) fn session(lock_timeout: Duration) -> String {
 pub(super) const SNAPSHOT_ISOLATION: &str = "/* cdc-to-s3: isolation */ SET TRANSACTION ISOLATION LEVEL SNAPSHOT";
 
 /// The database and its condition: server, name, CDC on, SNAPSHOT allowed, clock in UTC, whether bit 1 of an update mask is
-/// in its last byte.
+/// in its last byte, clock in local time.
 pub(super) const DATABASE: &str = "/* cdc-to-s3: database */ \
     SELECT COALESCE(N'availability group ' + CAST(d.group_database_id AS nvarchar(36)), \
     CAST(SERVERPROPERTY('ServerName') AS nvarchar(256)), N''), d.name, d.is_cdc_enabled, \
     CAST(CASE WHEN d.snapshot_isolation_state = 1 THEN 1 ELSE 0 END AS bit), SYSUTCDATETIME(), \
-    CAST(sys.fn_cdc_is_bit_set(1, 0x0001) AS bit) \
+    CAST(sys.fn_cdc_is_bit_set(1, 0x0001) AS bit), SYSDATETIME() \
     FROM sys.databases AS d WHERE d.database_id = DB_ID()";
 
 /// The restore lineage. Needs a permission that a reader of changes may lack.

@@ -15,10 +15,8 @@ use std::time::Duration;
 use super::planned::plan_of;
 use super::{Asked, Plan, Run, report};
 use crate::error::{Error, Kind, Result};
-use crate::lake::capture::Origin;
+use crate::lake::capture::{self, CapturedTable, Origin, name_of_state};
 use crate::lake::layout::{Place, RunTime, STATES, is_state};
-use crate::lake::state::{STATE_LIMIT, State};
-use crate::lake::store::read_all;
 use crate::places::{place, places};
 use crate::position::{Lsn, Position};
 use crate::report::{Report, RunStatus, TableReport};
@@ -197,7 +195,7 @@ impl Shared<'_> {
         for entry in self.run.within_deadline(self.run.store.list(STATES, None)).await? {
             if is_state(&entry.key)
                 && !known.contains(&entry.key)
-                && let Some(report) = self.run.within_deadline(self.lost_table(&entry.key)).await?
+                && let Some(report) = self.lost_table(&entry.key).await
             {
                 lost.push(report);
             }
@@ -205,20 +203,27 @@ impl Shared<'_> {
         Ok(lost)
     }
 
-    /// The report of the table with this state; `None` for one that is not of this database.
-    async fn lost_table(&self, key: &str) -> Result<Option<TableReport>> {
-        let Some((bytes, _)) = read_all(self.run.store, key, STATE_LIMIT).await? else { return Ok(None) };
-        let Some(head) = State::parse(&bytes, key)?.head else { return Ok(None) };
-        let Some(captured) = head.captured.filter(|captured| captured.origin.database == self.database.name) else {
-            return Ok(None);
+    /// The report of the table with this state; `None` for one that is not of this database. A state that cannot be read is
+    /// a matter of its own table.
+    async fn lost_table(&self, key: &str) -> Option<TableReport> {
+        let schema_in_path = self.sqlserver.feed.schema_in_path;
+        let report = match self.run.within_deadline(capture::table(self.run.store, key, schema_in_path)).await {
+            Err(error) => TableReport::failed(name_of_state(key), error),
+            Ok(table) => self.missing_table(&table?)?,
         };
+        super::table::log(&report, self.run.request.run_at.into());
+        Some(report)
+    }
+
+    fn missing_table(&self, CapturedTable { head, captured, .. }: &CapturedTable) -> Option<TableReport> {
+        if captured.origin.database != self.database.name {
+            return None;
+        }
         let name = format!("{}.{}", captured.instance.schema, captured.instance.table);
         let position = head.position.as_ref().and_then(Position::lsn).unwrap_or(Lsn::ZERO);
         let error = faults::missing(&name, &captured.instance.name, Moment(position, captured.position_time));
         let committed_before = Some(head.run_at).filter(|run_at| *run_at != RunTime::NEVER);
-        let report = TableReport { committed_before, ..TableReport::failed(name, error) };
-        super::table::log(&report, self.run.request.run_at.into());
-        Ok(Some(report))
+        Some(TableReport { committed_before, ..TableReport::failed(name, error) })
     }
 
     fn look_at_capture_job(&self, reports: &mut [TableReport]) -> Result<()> {

@@ -15,7 +15,7 @@ use crate::position::{Lsn, Position};
 use crate::source::sqlserver::faults::{self, Moment};
 use crate::source::sqlserver::headroom::Keeping;
 use crate::source::sqlserver::instances::{Tracked, tracked, turn};
-use crate::source::sqlserver::{CaptureInstance, Database, Images, LsnRange, OrderGrade, Server, SqlServer};
+use crate::source::sqlserver::{CaptureInstance, Database, Images, LsnRange, OrderGrade, Server, SqlServer, Told};
 use crate::trigger::Request;
 
 /// With less than this left, a weekend without runs may cost changes soon.
@@ -108,8 +108,9 @@ impl Clinic<'_> {
         const SUBJECT: &str = "capture job: errors";
         match self.server().capture_errors().await {
             Err(error) => self.diagnosis.fault(SUBJECT, &error),
-            Ok(None) => self.diagnosis.ok(SUBJECT, "this login may not see them (VIEW DATABASE STATE)"),
-            Ok(Some(errors)) => match errors.newest {
+            Ok(Told::Denied) => self.diagnosis.ok(SUBJECT, "this login may not see them (VIEW DATABASE STATE)"),
+            Ok(Told::Unknown) => self.diagnosis.ok(SUBJECT, "this server does not keep them (no sys.dm_cdc_errors)"),
+            Ok(Told::Said(errors)) => match errors.newest {
                 None => self.diagnosis.ok(SUBJECT, "none in its last sessions"),
                 Some((number, at)) => self.diagnosis.warning(
                     SUBJECT,

@@ -78,6 +78,14 @@ async fn facts_that_a_login_may_not_see_are_no_faults() {
 }
 
 #[tokio::test]
+async fn errors_that_a_server_does_not_keep_are_no_missing_permission() {
+    let found = both(|world| world.keeps_capture_errors = false).await;
+    assert_eq!(found.exit_code(), 0);
+    expect(&found, "capture job: errors", Finding::Ok, &["does not keep them"]);
+    assert!(!check(&found, "capture job: errors").found.contains("VIEW DATABASE STATE"));
+}
+
+#[tokio::test]
 async fn what_fails_a_run_is_a_fault_with_the_code_and_the_exit_code_of_the_run() {
     let found = both(|world| world.cdc_enabled = false).await;
     expect(&found, "change data capture", Finding::Fault, &["CdcDisabled", "sys.sp_cdc_enable_db"]);

@@ -218,7 +218,7 @@ async fn rows_are_read_in_the_order_of_the_key_and_marked() {
         let after = KeyMark(r#"["-1"]"#.to_owned());
         let read = client.rows(&instance, Some(&after), &mut take).await.unwrap();
         assert_eq!((rows, read.complete, read.one_instant), (25, true, allows_snapshots));
-        assert_eq!(read.last, Some(KeyMark(r#"["24"]"#.to_owned())));
+        assert_eq!(read.last, Some(KeyMark(r#"[["id","24"]]"#.to_owned())));
         assert_eq!(read.until, instant("2025-11-20T00:00:00Z"));
         let request = asked(&server, "rows");
         let expected = "SELECT [id], [note] FROM [dbo].[Orders] WHERE [id] > CAST(@P1 AS int) ORDER BY [id]; SELECT ROWCOUNT_BIG()";
@@ -238,7 +238,7 @@ async fn rows_can_be_broken_off_and_gone_on_with() {
     let instance = instance(&client).await;
     let mut take = |_| Ok(ControlFlow::Break(()));
     let read = client.rows(&instance, None, &mut take).await.unwrap();
-    assert_eq!((read.complete, read.last), (false, Some(KeyMark(r#"["9"]"#.to_owned()))));
+    assert_eq!((read.complete, read.last), (false, Some(KeyMark(r#"[["id","9"]]"#.to_owned()))));
     let text = asked(&server, "rows").text;
     assert!(text.contains("FROM [dbo].[Orders] ORDER BY [id];"), "{text}");
     assert_eq!(changes(&client).await.unwrap().len(), 0);

@@ -8,7 +8,7 @@ use chrono::{DateTime, NaiveDateTime, Utc};
 
 use super::server::{CaptureInstance, CommitTime, Database};
 use crate::error::Error;
-use crate::figures::span;
+use crate::figures::{grouped, span};
 use crate::position::Lsn;
 
 /// What to do when changes are gone for good.
@@ -184,6 +184,23 @@ pub(crate) fn not_started(table: &str, waited: Duration) -> Error {
     .hint(format!(
         "{START_CAPTURE}. The next run loads the table; `source.not_ready_after_minutes` says how long this is no failure"
     ))
+}
+
+pub(crate) fn load_too_large(table: &str, rows: u64, time: Duration) -> Error {
+    Error::config(
+        "LoadTooLarge",
+        format!(
+            "table `{table}` does not fit into one run: after {} rows the time of {} was up, and without a key there is no \
+             place from which the next run could go on",
+            grouped(rows),
+            span(time)
+        ),
+    )
+    .hint(
+        "give the table a primary key, or a unique index over columns that are captured and never NULL: the load then goes on \
+         from run to run. Or load it once where a run has no time limit: `cdc-to-s3 run --once --table <schema.table>`. A run \
+         that has a quarter more time tries by itself, another one with `--force`",
+    )
 }
 
 pub(crate) fn start_out_of_range(table: &str, wanted: &str, low: Moment, fence: Lsn) -> Error {

@@ -116,6 +116,7 @@ mod tests {
             start_lsn: start.map(lsn),
             columns: Vec::new(),
             key: Vec::new(),
+            is_ordered: false,
             uncaptured: Vec::new(),
             role: None,
             grade: OrderGrade::Command,

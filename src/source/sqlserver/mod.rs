@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 pub use self::server::{
     CaptureErrors, CaptureInstance, CapturedColumn, ChangeBatch, CommitTime, Database, Images, KeyMark, LsnRange,
-    MaskOrder, OrderGrade, RowsRead, Server, TakeChanges, TakeRows,
+    MaskOrder, OrderGrade, RowsRead, Server, TakeChanges, TakeRows, Told,
 };
 pub use self::tracked::{
     DEFAULT_IDLE_AFTER, DEFAULT_NOT_READY_AFTER, Feed, MetadataColumns, Start, TableOptions, TrackedTable,

@@ -110,6 +110,9 @@ fn retention(contents: &Contents) -> Outcome {
 
 fn capture_errors(contents: &Contents) -> Outcome {
     let denied = || ServerError::new(262, "VIEW DATABASE STATE permission denied in database 'shop'.");
+    if !contents.keeps_capture_errors {
+        return Err(ServerError::invalid_object("sys.dm_cdc_errors"));
+    }
     let errors = contents.capture_errors.as_ref().ok_or_else(|| denied().class(14))?;
     let columns = vec![Column::new("", SqlType::BigInt), int("error_number"), moment_column("", 3)];
     let row = |(number, time): &(i64, DateTime<Utc>)| {

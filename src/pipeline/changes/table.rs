@@ -122,7 +122,7 @@ impl Table<'_> {
             Entry::Resume(claim) => Some(claim),
             Entry::Free => None,
         };
-        self.go_into(version, claim, &log).await
+        Box::pin(self.go_into(version, claim, &log)).await
     }
 
     /// Finds out where the table stands, and goes on from there.

@@ -9,7 +9,7 @@ use arrow::datatypes::FieldRef;
 
 pub use self::athena::athena;
 use crate::error::{Error, Result};
-use crate::lake::capture::{self, CapturedTable};
+use crate::lake::capture::{self, CapturedTable, CapturedTables};
 use crate::lake::cdc_schema;
 use crate::lake::footer::{FileKind, Footer};
 use crate::lake::layout::Place;
@@ -51,12 +51,14 @@ pub enum Changes {
 }
 
 /// The tables of a lake.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Tables {
     /// Those that have objects.
     pub described: Vec<Described>,
     /// The names of those that have none, and so no columns that are known.
     pub unknown: Vec<String>,
+    /// The names of those whose state cannot be read, and why.
+    pub unreadable: Vec<(String, Error)>,
 }
 
 /// Describes tables whose snapshots are compared.
@@ -83,12 +85,16 @@ pub async fn captured(
     wanted: Option<&[String]>,
 ) -> Result<Tables> {
     let mut found = Vec::new();
-    for table in capture::tables(store, schema_in_path, wanted).await? {
+    let CapturedTables { tables, mut unreadable } = capture::tables(store, schema_in_path, wanted).await?;
+    if tables.is_empty() && !unreadable.is_empty() {
+        return Err(unreadable.swap_remove(0).1);
+    }
+    for table in tables {
         let instance = &table.captured.instance;
         let name = if schema_in_path { table.place.table() } else { &instance.table }.to_owned();
         found.push((table.place.table().to_owned(), captured_table(store, &table, name, metadata).await?));
     }
-    Tables::of(found)
+    Ok(Tables { unreadable, ..Tables::of(found)? })
 }
 
 impl Tables {
@@ -101,7 +107,7 @@ impl Tables {
                 "let a run end first; or name the lake with --lake, if it is another one than the configuration's",
             ));
         }
-        Ok(Self { described, unknown })
+        Ok(Self { described, unknown, unreadable: Vec::new() })
     }
 }
 

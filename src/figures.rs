@@ -1,6 +1,7 @@
 //! How numbers are written for people.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 /// `1234567` as `1,234,567`.
 pub(crate) fn grouped(number: u64) -> String {
@@ -22,6 +23,23 @@ pub(crate) fn millis(elapsed: u64) -> String {
         1000..60_000 => format!("{}.{} s", elapsed / 1000, elapsed % 1000 / 100),
         _ => format!("{} min {:02} s", elapsed / 60_000, elapsed % 60_000 / 1000),
     }
+}
+
+/// A stretch of time in the unit in which a person would count it: `45 seconds`, `16 minutes`, `72 hours`, `271 days`. What
+/// is less than the unit is cut off.
+pub(crate) fn span(time: Duration) -> String {
+    const MINUTE: u64 = 60;
+    const HOUR: u64 = 60 * MINUTE;
+    const DAY: u64 = 24 * HOUR;
+    let seconds = time.as_secs();
+    let (number, unit) = match seconds {
+        0..120 => (seconds, "second"),
+        120..7200 => (seconds / MINUTE, "minute"),
+        7200..345_600 => (seconds / HOUR, "hour"),
+        _ => (seconds / DAY, "day"),
+    };
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{} {unit}{plural}", grouped(number))
 }
 
 /// So many bytes, in powers of 1000.
@@ -60,6 +78,26 @@ mod tests {
     #[test]
     fn durations_are_as_precise_as_they_matter() {
         assert_eq!([7, 1500, 61_000].map(millis), ["7 ms", "1.5 s", "1 min 01 s"]);
+    }
+
+    #[test]
+    fn a_stretch_of_time_is_told_in_the_unit_that_a_person_would_use() {
+        let cases = [0, 1, 119, 120, 960, 7199, 7200, 259_200, 345_599, 345_600, 23_414_400].map(Duration::from_secs);
+        let expected = [
+            "0 seconds",
+            "1 second",
+            "119 seconds",
+            "2 minutes",
+            "16 minutes",
+            "119 minutes",
+            "2 hours",
+            "72 hours",
+            "95 hours",
+            "4 days",
+            "271 days",
+        ];
+        assert_eq!(cases.map(span), expected);
+        assert_eq!(span(Duration::from_secs(400_000 * 86_400)), "400,000 days");
     }
 
     #[test]

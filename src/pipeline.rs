@@ -84,8 +84,8 @@ pub async fn run(
     progress: &dyn Progress,
 ) -> Result<Report> {
     let started = Instant::now();
+    let asked = Asked { request, source, store, temporary, progress, started };
     if let Source::SqlServer(sqlserver) = source {
-        let asked = Asked { request, source, store, temporary, progress, started };
         return Box::pin(changes::run(&asked, sqlserver)).await;
     }
     let tables = request.select(tables)?;
@@ -96,7 +96,7 @@ pub async fn run(
         }
     };
     let position = match newest.await {
-        Err(error) if is_not_ready(&error) => return Ok(not_ready(request, source, &tables, &error, started)),
+        Err(error) if is_not_ready(&error) => return not_ready(&asked, &tables, &error).await,
         position => position?,
     };
     let (run_at, elapsed_ms) = (RunTime::new(request.run_at), steps::milliseconds(started));
@@ -107,7 +107,7 @@ pub async fn run(
     let is_behind = |state: &Result<StateVersion>| state.as_ref().is_ok_and(|state| run.is_behind(state));
     if let Some((spec, _)) = tables.iter().zip(&states).find(|(_, state)| is_behind(state)) {
         match run.snapshot(spec, &run.position).await {
-            Err(error) if is_not_ready(&error) => return Ok(not_ready(request, source, &tables, &error, started)),
+            Err(error) if is_not_ready(&error) => return not_ready(&asked, &tables, &error).await,
             snapshot => drop(snapshot?),
         }
     }
@@ -268,14 +268,19 @@ fn is_not_ready(error: &Error) -> bool {
     error.code() == "VersionNotReady"
 }
 
-/// A new version whose archive is not there yet is an outcome, not a failure: the next run finds it.
-fn not_ready(request: &Request, source: &Source, tables: &[&TableSpec], error: &Error, started: Instant) -> Report {
+/// A new version whose archive is not there yet is an outcome, not a failure: the next run finds it. It is no success either:
+/// the time since the last one goes on growing.
+async fn not_ready(asked: &Asked<'_>, tables: &[&TableSpec], error: &Error) -> Result<Report> {
     tracing::warn!(error = %error.chain(), "the source is not ready");
-    let waiting = |spec: &&TableSpec| TableReport {
+    // None of them is read towards a position: only their states are looked at.
+    let run = asked.run(Position::Version(0))?;
+    let waiting = async |spec: &&TableSpec| TableReport {
+        committed_before: run.state(spec).await.ok().as_ref().and_then(table::committed),
         warnings: vec![error.chain()],
         ..TableReport::new(spec.name.as_str(), TableStatus::NotReady)
     };
-    report(request, source, None, tables.iter().map(waiting).collect(), started)
+    let reports = join_all(tables.iter().map(waiting)).await;
+    Ok(report(asked.request, asked.source, None, reports, asked.started))
 }
 
 fn report(

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Kind};
@@ -155,6 +156,9 @@ pub struct TableReport {
     /// looked at.
     #[serde(skip)]
     pub committed_before: Option<RunTime>,
+    /// Since when there is a table of which nothing could be read yet; `None` once something was.
+    #[serde(skip)]
+    pub waiting_since: Option<DateTime<Utc>>,
     /// How the columns differ from the previous snapshot's.
     pub schema_changes: Vec<SchemaChange>,
     /// What an operator should know although the table did not fail.
@@ -185,6 +189,7 @@ impl TableReport {
             headroom_hours: None,
             bytes_written: 0,
             committed_before: None,
+            waiting_since: None,
             schema_changes: Vec::new(),
             warnings: Vec::new(),
             error: None,

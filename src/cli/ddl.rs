@@ -35,13 +35,14 @@ pub(super) fn run(shell: &Shell, arguments: &DdlArguments) -> Result<u8> {
         let config = shell.config(common).await?;
         let store = shell.clients.store(&config).await;
         let wanted = Some(common.tables.clone()).filter(|tables| !tables.is_empty());
-        let Tables { described, unknown } = tables(store.as_ref(), &config, wanted).await?;
+        let Tables { described, unknown, unreadable } = tables(store.as_ref(), &config, wanted).await?;
         let Engine::Athena = arguments.engine;
         let script = ddl::athena(&described, &absolute(&config)?, &arguments.database)?;
         if matches!(config.lake, LakeUrl::Dir(_)) {
             print::note("the lake is a folder, which Athena cannot read: name its bucket with --lake");
         }
         unknown.iter().for_each(|name| print::note(&format!("left out: `{name}`: it has no objects in this lake yet")));
+        unreadable.iter().for_each(|(name, error)| print::note(&format!("left out: `{name}`: {}", error.chain())));
         script.left_out.iter().for_each(|line| print::note(&format!("left out: {line}")));
         if common.json {
             print::json(&script.statements)?;
@@ -49,7 +50,7 @@ pub(super) fn run(shell: &Shell, arguments: &DdlArguments) -> Result<u8> {
             let text: Vec<String> = script.statements.iter().map(|statement| format!("{statement};")).collect();
             print::text(&text.join("\n\n"))?;
         }
-        Ok(0)
+        Ok(unreadable.iter().map(|(_, error)| error.kind().exit_code()).min().unwrap_or(0))
     })
 }
 

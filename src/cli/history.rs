@@ -7,8 +7,8 @@ use clap::ValueEnum;
 use super::{Common, Shell, moment, print, timeline, wall_clock};
 use crate::config::{Config, SourceConfig};
 use crate::error::{Error, Result};
-use crate::history::{self, History, PageFacts, Period};
-use crate::lake::capture;
+use crate::history::{self, History, PageFacts, Period, TableHistory};
+use crate::lake::capture::{self, CapturedTables};
 use crate::lake::layout::Place;
 use crate::lake::store::ObjectStore;
 use crate::trigger::{Deadline, Request};
@@ -63,8 +63,10 @@ pub(super) fn run(shell: &Shell, arguments: &HistoryArguments) -> Result<u8> {
         let now = wall_clock();
         let store = shell.clients.store(&config).await;
         let wanted = Some(common.tables.clone()).filter(|tables| !tables.is_empty());
-        let places = places(store.as_ref(), &config, wanted).await?;
-        let found = history::read(store.as_ref(), &places, span).await?;
+        let (places, unreadable) = places(store.as_ref(), &config, wanted).await?;
+        let mut found = history::read(store.as_ref(), &places, span).await?;
+        let unread = |(name, error)| TableHistory { name, error: Some(error), ..TableHistory::default() };
+        found.tables.extend(unreadable.into_iter().map(unread));
         if let Some(path) = &arguments.html {
             let page = history::page(&found, &PageFacts { lake: store.location(), made_at: now });
             write(path, &page)?;
@@ -78,15 +80,21 @@ pub(super) fn run(shell: &Shell, arguments: &HistoryArguments) -> Result<u8> {
     })
 }
 
-/// Where the logs are that are asked for.
-async fn places(store: &dyn ObjectStore, config: &Config, wanted: Option<Vec<String>>) -> Result<Vec<Place>> {
+/// Where the logs are that are asked for, and of which tables that cannot be told.
+async fn places(
+    store: &dyn ObjectStore,
+    config: &Config,
+    wanted: Option<Vec<String>>,
+) -> Result<(Vec<Place>, Vec<(String, Error)>)> {
     if let SourceConfig::SqlServer(sqlserver) = &config.source {
-        let tables = capture::tables(store, sqlserver.feed.schema_in_path, wanted.as_deref()).await?;
-        return Ok(tables.into_iter().map(|table| table.place).collect());
+        let schema_in_path = sqlserver.feed.schema_in_path;
+        let CapturedTables { tables, unreadable } = capture::tables(store, schema_in_path, wanted.as_deref()).await?;
+        return Ok((tables.into_iter().map(|table| table.place).collect(), unreadable));
     }
     let now = wall_clock();
     let request = Request { tables: wanted, ..Request::new(now, "history", now, Deadline::NONE) };
-    Ok(request.select(&config.tables)?.into_iter().map(|spec| Place::from(&spec.name)).collect())
+    let places = request.select(&config.tables)?.into_iter().map(|spec| Place::from(&spec.name)).collect();
+    Ok((places, Vec::new()))
 }
 
 fn write(path: &Path, page: &str) -> Result<()> {

@@ -70,7 +70,7 @@ pub(super) static KAGGLE: [Key; 1] =
     [required("type", Form::Choice(|| choices(&source::TYPES)), "`kaggle`, or `sqlserver` with the keys below")];
 
 /// `source` where it is a SQL Server.
-pub(super) static SQLSERVER: [Key; 15] = [
+pub(super) static SQLSERVER: [Key; 16] = [
     required("type", Form::Choice(|| choices(&source::TYPES)), "`kaggle`, or `sqlserver` with the keys below"),
     key("host", Form::Text, "the server", "from the secret"),
     key("port", Form::Count, "its TCP port; for a named instance the one it listens at", "from the secret, else 1433"),
@@ -91,6 +91,12 @@ pub(super) static SQLSERVER: [Key; 15] = [
     key("start", Form::Text, START, "`snapshot`"),
     key("images", Form::Choice(|| choices(&IMAGES)), "the rows of an update", "`after`"),
     key("idle_after_minutes", Form::FromZero, "how long the capture job may be silent; 0 for ever", "15"),
+    key(
+        "not_ready_after_minutes",
+        Form::FromZero,
+        "how long the capture job may take to start with a table; 0 for ever",
+        "60",
+    ),
 ];
 
 const START: &str = "what the first run reads: `snapshot`, `earliest`, `now`, `lsn:0x…` or `time:…`";

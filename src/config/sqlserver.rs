@@ -9,7 +9,9 @@ use super::faults::Faults;
 use super::keys;
 use super::section::Section;
 use super::start;
-use crate::source::sqlserver::{DEFAULT_IDLE_AFTER, Feed, Images, MetadataColumns, Start, TableOptions, TrackedTable};
+use crate::source::sqlserver::{
+    DEFAULT_IDLE_AFTER, DEFAULT_NOT_READY_AFTER, Feed, Images, MetadataColumns, Start, TableOptions, TrackedTable,
+};
 use crate::table::{SourceName, TableName};
 
 /// The port of SQL Server where nothing else is said.
@@ -204,19 +206,19 @@ fn feed(root: &Section<'_>, section: &Section<'_>, faults: &Faults) -> Feed {
         defaults,
         metadata_columns: section.choice("metadata_columns", &METADATA_COLUMNS).unwrap_or_default(),
         schema_in_path,
-        idle_after: idle_after(section),
+        idle_after: minutes(section, "idle_after_minutes", DEFAULT_IDLE_AFTER),
+        not_ready_after: minutes(section, "not_ready_after_minutes", DEFAULT_NOT_READY_AFTER),
     }
 }
 
-/// Zero minutes stand for a capture job that may be silent for ever.
-fn idle_after(section: &Section<'_>) -> Option<Duration> {
-    let minutes = section.number("idle_after_minutes");
-    match minutes {
-        None => Some(DEFAULT_IDLE_AFTER),
+/// A limit in minutes, of which zero mean for ever.
+fn minutes(section: &Section<'_>, key: &str, default: Duration) -> Option<Duration> {
+    match section.number(key) {
+        None => Some(default),
         Some(0.0) => None,
         Some(minutes) if minutes > 0.0 && minutes <= MAX_IDLE_MINUTES => Some(Duration::from_secs_f64(minutes * 60.0)),
         Some(_) => {
-            section.fault("idle_after_minutes", "must be a number of minutes, at most a year, or 0 for no limit");
+            section.fault(key, "must be a number of minutes, at most a year, or 0 for no limit");
             None
         }
     }

@@ -6,15 +6,16 @@ use chrono::TimeDelta;
 
 use super::Diagnosis;
 use crate::error::{Error, Result};
+use crate::figures::span;
 use crate::lake::layout::Place;
 use crate::lake::state::{Head, STATE_LIMIT, State};
 use crate::lake::store::{ObjectStore, read_all};
 use crate::places::places;
 use crate::position::{Lsn, Position};
 use crate::source::sqlserver::faults::{self, Moment};
-use crate::source::sqlserver::headroom::{Keeping, hours};
+use crate::source::sqlserver::headroom::Keeping;
 use crate::source::sqlserver::instances::{Tracked, tracked, turn};
-use crate::source::sqlserver::{CaptureInstance, Database, Images, LsnRange, OrderGrade, Server, SqlServer};
+use crate::source::sqlserver::{CaptureInstance, Database, Images, LsnRange, OrderGrade, Server, SqlServer, Told};
 use crate::trigger::Request;
 
 /// With less than this left, a weekend without runs may cost changes soon.
@@ -99,7 +100,7 @@ impl Clinic<'_> {
         if self.sqlserver.feed.idle_after.is_some_and(|limit| age > limit) {
             return Err(faults::idle(Moment::known(fence, time), age));
         }
-        self.diagnosis.ok("capture job", format!("its newest entry is {} s old", age.as_secs()));
+        self.diagnosis.ok("capture job", format!("its newest entry is {} old", span(age)));
         Ok(())
     }
 
@@ -107,8 +108,9 @@ impl Clinic<'_> {
         const SUBJECT: &str = "capture job: errors";
         match self.server().capture_errors().await {
             Err(error) => self.diagnosis.fault(SUBJECT, &error),
-            Ok(None) => self.diagnosis.ok(SUBJECT, "this login may not see them (VIEW DATABASE STATE)"),
-            Ok(Some(errors)) => match errors.newest {
+            Ok(Told::Denied) => self.diagnosis.ok(SUBJECT, "this login may not see them (VIEW DATABASE STATE)"),
+            Ok(Told::Unknown) => self.diagnosis.ok(SUBJECT, "this server does not keep them (no sys.dm_cdc_errors)"),
+            Ok(Told::Said(errors)) => match errors.newest {
                 None => self.diagnosis.ok(SUBJECT, "none in its last sessions"),
                 Some((number, at)) => self.diagnosis.warning(
                     SUBJECT,
@@ -125,7 +127,7 @@ impl Clinic<'_> {
         let retention = self.server().retention().await?;
         match retention {
             Some(kept) => {
-                self.diagnosis.ok("retention", format!("changes are kept for {} hours", kept.as_secs() / 3600));
+                self.diagnosis.ok("retention", format!("changes are kept for {}", span(kept)));
             }
             None => self.diagnosis.ok("retention", "this login may not see the setting; what is kept tells"),
         }
@@ -157,22 +159,32 @@ impl Clinic<'_> {
         keeping: Keeping,
     ) -> Result<()> {
         let name = table.full_name();
-        if table.instances.is_empty() && !table.has_unstarted {
+        if table.is_untracked() {
             return Err(faults::not_tracked(&table.schema, &table.name, table.near.clone()));
         }
         if table.instances.is_empty() {
-            self.diagnosis.warning(
-                name,
-                "the capture job has not come to the start of the capture instance yet",
-                "wait a moment, or start SQL Server Agent",
-            );
-            return Ok(());
+            return self.not_started(name, table);
         }
         for instance in &table.instances {
             self.changes(&name, instance).await?;
         }
         self.columns(&name, table, denied);
         self.headroom(table, &place?, keeping).await
+    }
+
+    /// The capture job has not come to the table's instance: as in a run, that is a fault once it lasts.
+    fn not_started(&mut self, name: String, table: &Tracked) -> Result<()> {
+        let waited =
+            table.since().and_then(|since| (self.database.local_now - since).to_std().ok()).unwrap_or_default();
+        if self.sqlserver.feed.not_ready_after.is_some_and(|limit| waited > limit) {
+            return Err(faults::not_started(&name, waited));
+        }
+        self.diagnosis.warning(
+            name,
+            format!("the capture job has not come to the start of the capture instance yet, for {}", span(waited)),
+            "wait a moment, or start SQL Server Agent",
+        );
+        Ok(())
     }
 
     /// Asks for the changes of one commit: what a run needs, it needs as well.
@@ -220,10 +232,11 @@ impl Clinic<'_> {
 
     async fn headroom(&mut self, table: &Tracked, place: &Place, mut keeping: Keeping) -> Result<()> {
         let name = &table.full_name();
-        let Some(position) = self.position(place).await? else {
+        let Some(read) = self.position(place).await? else {
             self.diagnosis.ok(format!("{name}: retention"), "no run has read it yet");
             return Ok(());
         };
+        let Moment(position, kept_time) = read;
         let serving = turn(&table.instances, position, self.fence).map(|turn| turn.instance);
         let Some(low) = serving.or(table.instances.first()).and_then(|instance| instance.start_lsn) else {
             return Ok(());
@@ -231,29 +244,42 @@ impl Clinic<'_> {
         let lsns = [position, low];
         let times = self.server().commit_times(&lsns).await?;
         keeping.times = lsns.into_iter().zip(times).filter_map(|(lsn, time)| Some((lsn, time?))).collect();
+        let moment = |lsn| Moment::known(lsn, keeping.times.get(&lsn).copied());
+        // The server forgets the time of a commit with its changes; the state keeps it.
+        let read = Moment(position, kept_time.or(moment(position).1));
         if position.next() < low {
-            let moment = |lsn| Moment::known(lsn, keeping.times.get(&lsn).copied());
-            return Err(faults::lost(name, moment(position), moment(low)));
+            return Err(faults::lost(name, read, moment(low)));
         }
         let subject = format!("{name}: retention");
         match keeping.headroom(position, low) {
-            None => self.diagnosis.ok(subject, format!("read up to {position}, within what is kept")),
+            None => self.diagnosis.ok(subject, format!("read up to {read}, within what is kept")),
             Some(left) if left < LEAST_HEADROOM => self.diagnosis.warning(
                 subject,
-                format!("the clean-up job may remove unread changes in {:.1} hours", hours(left)),
+                format!("read up to {read}: the clean-up job may remove unread changes {}", when(left)),
                 "run now, and more often; or keep more with `EXEC sys.sp_cdc_change_job @job_type = N'cleanup', @retention = …`",
             ),
-            Some(left) => self.diagnosis.ok(subject, format!("{:.1} hours of headroom", hours(left))),
+            Some(left) => {
+                let left = span(left.to_std().unwrap_or_default());
+                self.diagnosis.ok(subject, format!("read up to {read}: {left} of headroom"));
+            }
         }
         Ok(())
     }
 
-    /// How far the lake says that the table was read.
-    async fn position(&self, place: &Place) -> Result<Option<Lsn>> {
+    /// How far the lake says that the table was read, with the time of that commit.
+    async fn position(&self, place: &Place) -> Result<Option<Moment>> {
         let Some((bytes, _)) = read_all(self.store, place.state(), STATE_LIMIT).await? else { return Ok(None) };
         let head: Option<Head> = State::parse(&bytes, place.state())?.head;
-        Ok(head.and_then(|head| head.position.as_ref().and_then(Position::lsn)))
+        Ok(head.and_then(|head| {
+            let time = head.captured.as_ref().and_then(|captured| captured.position_time);
+            Some(Moment(head.position.as_ref().and_then(Position::lsn)?, time))
+        }))
     }
+}
+
+/// How soon something may happen.
+fn when(left: TimeDelta) -> String {
+    left.to_std().map_or_else(|_| "at any moment".to_owned(), |left| format!("in {}", span(left)))
 }
 
 fn not_granted(table: &Tracked, denied: &[&str]) -> Error {

@@ -123,6 +123,18 @@ pub struct Load {
     pub parts: u32,
     /// The row with which the last of them ends, in the order of the key.
     pub last: Option<String>,
+    /// What became of the newest attempt, where a table whose rows have no order did not fit into one run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub broken_off: Option<BrokenOff>,
+}
+
+/// A load that had to be broken off with no place to go on from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BrokenOff {
+    /// The rows that it had read.
+    pub rows: u64,
+    /// The time that it had, in seconds.
+    pub seconds: u64,
 }
 
 impl Captured {
@@ -135,7 +147,7 @@ impl Captured {
             position_time: self.position_time,
             published: end,
             overlap_until: self.overlap_until,
-            load: unfinished.map(|load| Load { parts: load.number, last: load.last.clone() }),
+            load: unfinished.map(|load| Load { parts: load.number, last: load.last.clone(), broken_off: None }),
         }
     }
 }
@@ -172,7 +184,18 @@ pub(crate) struct CapturedTable {
     pub(crate) captured: CapturedHead,
 }
 
-/// The tables of captured changes whose states are in the lake, or those of `wanted`.
+/// What the states of a lake say of tables of captured changes.
+#[derive(Default)]
+pub(crate) struct CapturedTables {
+    /// The tables.
+    pub(crate) tables: Vec<CapturedTable>,
+    /// What is known of a table whose state cannot be read: its name in the state's key, and why. It may as well be one whose
+    /// snapshots are compared.
+    pub(crate) unreadable: Vec<(String, Error)>,
+}
+
+/// The tables of captured changes whose states are in the lake, or those of `wanted`. One state that cannot be read keeps no
+/// other table from being found.
 ///
 /// # Errors
 /// `UnknownTable` (kind `Config`) where there is no state of one that is wanted.
@@ -180,23 +203,56 @@ pub(crate) async fn tables(
     store: &dyn ObjectStore,
     schema_in_path: bool,
     wanted: Option<&[String]>,
-) -> Result<Vec<CapturedTable>> {
-    let mut tables = Vec::new();
+) -> Result<CapturedTables> {
+    let mut found = CapturedTables::default();
     for entry in store.list(STATES, None).await?.into_iter().filter(|entry| is_state(&entry.key)) {
-        let Some((bytes, _)) = read_all(store, &entry.key, STATE_LIMIT).await? else { continue };
-        let Some(head) = State::parse(&bytes, &entry.key)?.head else { continue };
-        let Some(captured) = head.captured.clone() else { continue };
-        let place = place(&captured, schema_in_path)?;
-        if wanted.is_none_or(|wanted| wanted.iter().any(|name| name == place.table())) {
-            tables.push(CapturedTable { place, head, captured });
+        match table(store, &entry.key, schema_in_path).await {
+            Ok(None) => {}
+            Ok(Some(table)) => {
+                if wanted.is_none_or(|wanted| wanted.iter().any(|name| name == table.place.table())) {
+                    found.tables.push(table);
+                }
+            }
+            Err(error) => {
+                let name = name_of_state(&entry.key);
+                if wanted.is_none_or(|wanted| wanted.iter().any(|wanted| is_name_of(name, wanted))) {
+                    found.unreadable.push((name.to_owned(), error));
+                }
+            }
         }
     }
-    refuse_unknown(wanted.unwrap_or_default(), &tables)?;
-    Ok(tables)
+    refuse_unknown(wanted.unwrap_or_default(), &found)?;
+    Ok(found)
 }
 
-fn refuse_unknown(wanted: &[String], found: &[CapturedTable]) -> Result<()> {
-    let unknown = wanted.iter().find(|name| !found.iter().any(|table| table.place.table() == **name));
+/// The table of captured changes with this state; `None` where it is of another kind, or was never run.
+///
+/// # Errors
+/// `StateGarbled`, `StateTooNew`, and those of the store.
+pub(crate) async fn table(store: &dyn ObjectStore, key: &str, schema_in_path: bool) -> Result<Option<CapturedTable>> {
+    let Some((bytes, _)) = read_all(store, key, STATE_LIMIT).await? else { return Ok(None) };
+    let Some(head) = State::parse(&bytes, key)?.head else { return Ok(None) };
+    let Some(captured) = head.captured.clone() else { return Ok(None) };
+    Ok(Some(CapturedTable { place: place(&captured, schema_in_path)?, head, captured }))
+}
+
+/// What the key of a state calls its table: `schema.table`, or the table alone where the schema is not in the keys.
+pub(crate) fn name_of_state(key: &str) -> &str {
+    let name = key.strip_prefix(STATES).unwrap_or(key);
+    name.strip_suffix(".json").unwrap_or(name)
+}
+
+/// Whether a table may be the one of this name in the key of a state.
+fn is_name_of(name: &str, table: &str) -> bool {
+    name == table || table.strip_suffix(name).is_some_and(|schema| schema.ends_with('.'))
+}
+
+fn refuse_unknown(wanted: &[String], found: &CapturedTables) -> Result<()> {
+    let is_known = |wanted: &str| {
+        found.tables.iter().any(|table| table.place.table() == wanted)
+            || found.unreadable.iter().any(|(name, _)| is_name_of(name, wanted))
+    };
+    let unknown = wanted.iter().find(|name| !is_known(name));
     unknown.map_or(Ok(()), |name| {
         Err(Error::config("UnknownTable", format!("there is no state of a table `{name}` in the lake"))
             .hint("write it as schema.table; a table that was never run has no state"))

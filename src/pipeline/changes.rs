@@ -15,13 +15,11 @@ use std::time::Duration;
 use super::planned::plan_of;
 use super::{Asked, Plan, Run, report};
 use crate::error::{Error, Kind, Result};
-use crate::lake::capture::Origin;
+use crate::lake::capture::{self, CapturedTable, Origin, name_of_state};
 use crate::lake::layout::{Place, RunTime, STATES, is_state};
-use crate::lake::state::{STATE_LIMIT, State};
-use crate::lake::store::read_all;
 use crate::places::{place, places};
 use crate::position::{Lsn, Position};
-use crate::report::{Report, RunStatus, TableReport, TableStatus};
+use crate::report::{Report, RunStatus, TableReport};
 use crate::source::sqlserver::faults::{self, Moment};
 use crate::source::sqlserver::instances::{Tracked, tracked};
 use crate::source::sqlserver::{CommitTime, Database, Server, SqlServer};
@@ -39,7 +37,7 @@ struct Shared<'a> {
     run: &'a Run<'a>,
     sqlserver: &'a SqlServer,
     database: Database,
-    /// The end of what the run reads, of every table.
+    /// The end of what the run reads, of every table; zero where the capture job has never written.
     fence: Lsn,
     fence_time: Option<CommitTime>,
 }
@@ -49,10 +47,6 @@ pub(super) async fn run(asked: &Asked<'_>, sqlserver: &SqlServer) -> Result<Repo
     let run = asked.run(Position::Lsn(Lsn::ZERO))?;
     let (database, fence, tables) = survey(&run, sqlserver).await?;
     let selected = asked.request.select_by(&tables, Tracked::full_name)?;
-    let Some(fence) = fence else {
-        let reports = selected.into_iter().map(not_begun).collect();
-        return Ok(report(asked.request, asked.source, None, reports, asked.started));
-    };
     let fence = planned_fence(asked.request, fence)?;
     let shared = Shared::new(&run, sqlserver, database, fence).await?;
     let mut places = places(&tables, &shared.database.name, sqlserver.feed.schema_in_path);
@@ -64,12 +58,14 @@ pub(super) async fn run(asked: &Asked<'_>, sqlserver: &SqlServer) -> Result<Repo
     }
     shared.measure(&tables, &mut reports).await;
     let capture_age_seconds = shared.capture_age();
+    let silence_seconds = capture_age_seconds.or_else(|| shared.silence(&tables));
     let at = run.runner(Duration::ZERO).now;
-    Measured { database: &shared.database.name, capture_age_seconds, at }.emit(&reports);
+    Measured { database: &shared.database.name, capture_age_seconds: silence_seconds, at }.emit(&reports);
     if asked.request.planned.is_none() {
         shared.look_at_capture_job(&mut reports)?;
     }
-    let report = report(asked.request, asked.source, Some(Position::Lsn(fence)), reports, asked.started);
+    let read_up_to = Some(Position::Lsn(fence)).filter(|_| fence != Lsn::ZERO);
+    let report = report(asked.request, asked.source, read_up_to, reports, asked.started);
     let report = Report { capture_age_seconds, ..report };
     run.keep(&report).await;
     Ok(report)
@@ -80,10 +76,6 @@ pub(super) async fn plan(asked: &Asked<'_>, sqlserver: &SqlServer) -> Result<Pla
     let run = asked.run(Position::Lsn(Lsn::ZERO))?;
     let (database, fence, tables) = survey(&run, sqlserver).await?;
     let selected = asked.request.select_by(&tables, Tracked::full_name)?;
-    let Some(fence) = fence else {
-        let reports = selected.into_iter().map(not_begun).collect();
-        return Ok(plan_of(report(asked.request, asked.source, None, reports, asked.started), Vec::new()));
-    };
     let names = selected.into_iter().map(Tracked::full_name).collect();
     let shared = Shared::new(&run, sqlserver, database, fence).await?;
     let lost = shared.lost_tables(&tables).await?;
@@ -102,8 +94,8 @@ pub(super) fn tell_idle(idle: Error, reports: &mut [TableReport]) -> Result<()> 
     Ok(())
 }
 
-/// What there is to read: the database, the end of what was captured, and its tables.
-async fn survey(run: &Run<'_>, sqlserver: &SqlServer) -> Result<(Database, Option<Lsn>, Vec<Tracked>)> {
+/// What there is to read: the database, the end of what was captured (zero where nothing ever was), and its tables.
+async fn survey(run: &Run<'_>, sqlserver: &SqlServer) -> Result<(Database, Lsn, Vec<Tracked>)> {
     let server = &*sqlserver.server;
     let database = ask(run, || server.database()).await?;
     if !database.cdc_enabled {
@@ -111,7 +103,7 @@ async fn survey(run: &Run<'_>, sqlserver: &SqlServer) -> Result<(Database, Optio
     }
     let fence = ask(run, || server.max_lsn()).await?;
     let instances = ask(run, || server.instances()).await?;
-    Ok((database, fence, tracked(&sqlserver.feed, instances)))
+    Ok((database, fence.unwrap_or(Lsn::ZERO), tracked(&sqlserver.feed, instances)))
 }
 
 /// The end of what the run reads, which a plan may have fixed.
@@ -125,12 +117,6 @@ fn planned_fence(request: &Request, newest: Lsn) -> Result<Lsn> {
                 .hint("give the position that the plan answered"))
         }
     }
-}
-
-fn not_begun(table: &Tracked) -> TableReport {
-    let warnings =
-        vec!["the capture job has not written anything yet; start SQL Server Agent if it is not running".to_owned()];
-    TableReport { warnings, ..TableReport::new(table.full_name(), TableStatus::NotReady) }
 }
 
 /// Puts a question to the server within the run's time, again where a fault may have passed.
@@ -163,7 +149,10 @@ async fn wait(error: &Error, pause: &mut Duration) {
 
 impl<'a> Shared<'a> {
     async fn new(run: &'a Run<'a>, sqlserver: &'a SqlServer, database: Database, fence: Lsn) -> Result<Self> {
-        let fence_time = commit_time(run, &*sqlserver.server, fence).await?;
+        let fence_time = match fence {
+            Lsn::ZERO => None,
+            fence => commit_time(run, &*sqlserver.server, fence).await?,
+        };
         Ok(Self { run, sqlserver, database, fence, fence_time })
     }
 }
@@ -206,7 +195,7 @@ impl Shared<'_> {
         for entry in self.run.within_deadline(self.run.store.list(STATES, None)).await? {
             if is_state(&entry.key)
                 && !known.contains(&entry.key)
-                && let Some(report) = self.run.within_deadline(self.lost_table(&entry.key)).await?
+                && let Some(report) = self.lost_table(&entry.key).await
             {
                 lost.push(report);
             }
@@ -214,20 +203,27 @@ impl Shared<'_> {
         Ok(lost)
     }
 
-    /// The report of the table with this state; `None` for one that is not of this database.
-    async fn lost_table(&self, key: &str) -> Result<Option<TableReport>> {
-        let Some((bytes, _)) = read_all(self.run.store, key, STATE_LIMIT).await? else { return Ok(None) };
-        let Some(head) = State::parse(&bytes, key)?.head else { return Ok(None) };
-        let Some(captured) = head.captured.filter(|captured| captured.origin.database == self.database.name) else {
-            return Ok(None);
+    /// The report of the table with this state; `None` for one that is not of this database. A state that cannot be read is
+    /// a matter of its own table.
+    async fn lost_table(&self, key: &str) -> Option<TableReport> {
+        let schema_in_path = self.sqlserver.feed.schema_in_path;
+        let report = match self.run.within_deadline(capture::table(self.run.store, key, schema_in_path)).await {
+            Err(error) => TableReport::failed(name_of_state(key), error),
+            Ok(table) => self.missing_table(&table?)?,
         };
+        super::table::log(&report, self.run.request.run_at.into());
+        Some(report)
+    }
+
+    fn missing_table(&self, CapturedTable { head, captured, .. }: &CapturedTable) -> Option<TableReport> {
+        if captured.origin.database != self.database.name {
+            return None;
+        }
         let name = format!("{}.{}", captured.instance.schema, captured.instance.table);
         let position = head.position.as_ref().and_then(Position::lsn).unwrap_or(Lsn::ZERO);
         let error = faults::missing(&name, &captured.instance.name, Moment(position, captured.position_time));
         let committed_before = Some(head.run_at).filter(|run_at| *run_at != RunTime::NEVER);
-        let report = TableReport { committed_before, ..TableReport::failed(name, error) };
-        super::table::log(&report, self.run.request.run_at.into());
-        Ok(Some(report))
+        Some(TableReport { committed_before, ..TableReport::failed(name, error) })
     }
 
     fn look_at_capture_job(&self, reports: &mut [TableReport]) -> Result<()> {

@@ -122,7 +122,7 @@ async fn snapshots(asked: &Asked<'_>, tables: Vec<&TableSpec>) -> Result<Plan> {
     let Asked { request, source, started, .. } = *asked;
     let position = match source.position(request.deadline).await {
         Err(error) if is_not_ready(&error) => {
-            return Ok(plan_of(not_ready(request, source, &tables, &error, started), Vec::new()));
+            return Ok(plan_of(not_ready(asked, &tables, &error).await?, Vec::new()));
         }
         position => position?,
     };

@@ -12,6 +12,7 @@ use serde_json::{Map, Value, json};
 
 use super::is_collected;
 use crate::error::Error;
+use crate::lake::layout::RunTime;
 use crate::report::{Report, TableReport, TableStatus};
 
 /// The namespace of the metrics.
@@ -20,7 +21,8 @@ pub const NAMESPACE: &str = "cdc-to-s3";
 /// For how many hours more the database keeps the changes after a table's position, at the end of a run.
 pub const RETENTION_HEADROOM_HOURS: &str = "RetentionHeadroomHours";
 
-/// The age of the newest commit that the capture job has read, at the begin of a run, in seconds.
+/// The age of the newest commit that the capture job has read, at the begin of a run, in seconds; where it has never read
+/// any, the age of the oldest capture instance.
 pub const CAPTURE_AGE_SECONDS: &str = "CaptureAgeSeconds";
 
 /// 1 where a table, or for a run any table or the run itself, failed; else 0.
@@ -183,12 +185,14 @@ impl Feed<'_> {
 }
 
 /// How long ago the table was known to be as its source, in seconds. A table that has just been found unchanged is that,
-/// but leaves no trace of it: where a run fails, only its newest commit tells.
+/// but leaves no trace of it: where a run fails, only its newest commit tells, and of a table that was never read, since
+/// when it waits.
 fn age_of_success(table: &TableReport, is_done: bool, at: DateTime<Utc>) -> Option<i64> {
     if is_done {
         return Some(0);
     }
-    Some((at - table.committed_before?.time()).num_seconds().max(0))
+    let since = table.committed_before.map(RunTime::time).or(table.waiting_since)?;
+    Some((at - since).num_seconds().max(0))
 }
 
 fn is_stopped(table: &TableReport) -> bool {
@@ -204,7 +208,7 @@ fn seconds(elapsed_ms: u64) -> Value {
 pub(crate) struct Measured<'a> {
     /// Its name.
     pub(crate) database: &'a str,
-    /// The age of the newest captured commit.
+    /// The age of the newest captured commit, or how long there has been none.
     pub(crate) capture_age_seconds: Option<u64>,
     /// When it was measured.
     pub(crate) at: DateTime<Utc>,

@@ -8,7 +8,7 @@ use arrow::datatypes::Int32Type;
 
 use super::{TableVerification, Verification};
 use crate::error::{Error, Result};
-use crate::lake::capture::{self, Captured, CapturedHead, CapturedTable};
+use crate::lake::capture::{self, Captured, CapturedHead, CapturedTable, CapturedTables};
 use crate::lake::fetch::fetch;
 use crate::lake::footer::{FileKind, Footer};
 use crate::lake::layout::Place;
@@ -30,7 +30,8 @@ pub async fn verify_captured(
 ) -> Result<Verification> {
     let workspace = Workspace::create(temporary)?;
     let mut tables = Vec::new();
-    for table in capture::tables(store, schema_in_path, wanted).await? {
+    let CapturedTables { tables: captured, unreadable } = capture::tables(store, schema_in_path, wanted).await?;
+    for table in captured {
         let CapturedTable { place, head, captured } = table;
         let mut found = TableVerification { name: place.table().to_owned(), ..TableVerification::default() };
         if let Err(error) = examine(store, &workspace, &place, &head, &captured, &mut found).await {
@@ -39,6 +40,8 @@ pub async fn verify_captured(
         found.ok = found.problems.is_empty() && found.error.is_none();
         tables.push(found);
     }
+    let unread = |(name, error)| TableVerification { name, error: Some(error), ..TableVerification::default() };
+    tables.extend(unreadable.into_iter().map(unread));
     Ok(Verification { ok: tables.iter().all(|table| table.ok), tables })
 }
 

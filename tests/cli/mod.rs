@@ -1,5 +1,6 @@
 //! The real binary on the command line, in a folder of its own with an environment of its own.
 
+mod alarms;
 mod ddl;
 mod doctor;
 mod exits;

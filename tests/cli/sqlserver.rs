@@ -23,6 +23,15 @@ fn an_empty_lake_of_captured_changes_is_not_called_complete() {
 }
 
 #[test]
+fn a_state_that_cannot_be_read_is_a_line_of_what_looks_at_the_lake() {
+    let desk = desk();
+    desk.write("lake/_state/dbo.t.json", "{");
+    desk.run(&["verify", "--lake", "lake"]).expect(1, &["dbo.t", "StateGarbled"]);
+    desk.run(&["history", "--lake", "lake"]).expect(1, &["dbo.t", "StateGarbled"]);
+    desk.run(&["ddl", "--engine", "athena", "--lake", "lake"]).expect(1, &["StateGarbled", "dbo.t"]);
+}
+
+#[test]
 fn captured_changes_have_a_history_but_no_past_states() {
     desk().run(&["history", "--lake", "lake", "--table", "dbo.t"]).expect(2, &["UnknownTable", "dbo.t"]);
     let restore = ["restore", "--lake", "lake", "--table", "dbo.t", "--at", "2026"];

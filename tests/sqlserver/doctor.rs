@@ -47,7 +47,7 @@ async fn a_healthy_database_has_nothing_but_good_findings() {
     assert!(found.is_ok() && found.checks.iter().all(|check| check.finding == Finding::Ok), "{found:#?}");
     assert_eq!(found.exit_code(), 0);
     expect(&found, "login", Finding::Ok, &["`Shop`", "`server-1`"]);
-    expect(&found, "capture job", Finding::Ok, &["0 s old"]);
+    expect(&found, "capture job", Finding::Ok, &["0 seconds old"]);
     expect(&found, "retention", Finding::Ok, &["72 hours"]);
     expect(&found, "dbo.t: changes", Finding::Ok, &["`dbo_t`", "full order"]);
     expect(&found, "dbo.t: retention", Finding::Ok, &["no run"]);
@@ -78,6 +78,14 @@ async fn facts_that_a_login_may_not_see_are_no_faults() {
 }
 
 #[tokio::test]
+async fn errors_that_a_server_does_not_keep_are_no_missing_permission() {
+    let found = both(|world| world.keeps_capture_errors = false).await;
+    assert_eq!(found.exit_code(), 0);
+    expect(&found, "capture job: errors", Finding::Ok, &["does not keep them"]);
+    assert!(!check(&found, "capture job: errors").found.contains("VIEW DATABASE STATE"));
+}
+
+#[tokio::test]
 async fn what_fails_a_run_is_a_fault_with_the_code_and_the_exit_code_of_the_run() {
     let found = both(|world| world.cdc_enabled = false).await;
     expect(&found, "change data capture", Finding::Fault, &["CdcDisabled", "sys.sp_cdc_enable_db"]);
@@ -86,6 +94,9 @@ async fn what_fails_a_run_is_a_fault_with_the_code_and_the_exit_code_of_the_run(
     let found = both(|world| world.pass(16)).await;
     expect(&found, "capture job", Finding::Fault, &["CaptureIdle", "16 minutes", "SQL Server Agent"]);
     assert_eq!(found.exit_code(), Kind::Data.exit_code());
+
+    let found = both(|world| world.pass(271 * 24 * 60)).await;
+    expect(&found, "capture job", Finding::Fault, &["CaptureIdle", "271 days"]);
 
     let found = both(|world| world.permitted = false).await;
     expect(&found, "dbo.t", Finding::Fault, &["CaptureUnreadable", "SELECT on schema cdc"]);
@@ -112,6 +123,8 @@ async fn a_table_that_is_not_tracked_is_a_fault_and_one_that_has_just_been_a_war
         world.enable("u", "dbo_u");
     }
     expect(&diagnosis(&job).await, "dbo.u", Finding::Warning, &["has not come to the start"]);
+    job.model.world().pass(61);
+    expect(&diagnosis(&job).await, "dbo.u", Finding::Fault, &["CaptureNotStarted", "61 minutes"]);
 }
 
 #[tokio::test]
@@ -123,16 +136,23 @@ async fn the_headroom_shrinks_until_the_changes_are_gone() {
     // Idle: the position stays, and the clock goes on.
     job.model.world().pass(62 * 60);
     job.change([put(2, &[])]);
-    expect(&diagnosis(&job).await, "dbo.t: retention", Finding::Warning, &["10.0 hours", "sys.sp_cdc_change_job"]);
+    expect(
+        &diagnosis(&job).await,
+        "dbo.t: retention",
+        Finding::Warning,
+        &["unread changes in 10 hours", "by the server's clock", "sys.sp_cdc_change_job"],
+    );
     let report = job.run_ok(2).await;
     assert_eq!(report.headroom_hours, Some(72.0));
-    expect(&diagnosis(&job).await, "dbo.t: retention", Finding::Ok, &["72.0 hours"]);
+    expect(&diagnosis(&job).await, "dbo.t: retention", Finding::Ok, &["72 hours of headroom", "read up to 0x"]);
     for key in 3..6 {
         job.change([put(key, &[])]);
     }
     job.model.world().clean_up(0);
     let found = diagnosis(&job).await;
     expect(&found, "dbo.t", Finding::Fault, &["ChangesLost"]);
+    // The server no longer knows when that was; the state does.
+    assert!(!check(&found, "dbo.t").found.contains("of unknown time"), "{found:#?}");
     let report = job.run(3).await;
     assert_eq!((report.error.unwrap().code(), report.headroom_hours), ("ChangesLost", Some(0.0)));
 }

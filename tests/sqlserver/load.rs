@@ -113,6 +113,44 @@ async fn a_table_without_a_key_is_loaded_in_one_go() {
     job.assert_current().await;
 }
 
+/// A table without a key does not fit into a run: that is told, and later runs leave their time to other tables.
+#[tokio::test]
+async fn a_table_without_a_key_that_does_not_fit_into_one_run_is_refused_and_not_read_for_ever() {
+    let job = filled(20);
+    job.model.world().has_key = false;
+    job.model.hook(Question::AfterBatch, |_| ());
+    job.model.hook(Question::AfterBatch, |_| std::thread::sleep(Duration::from_millis(5500)));
+    let hasty = |minute| Request { deadline: Deadline::within(Duration::from_millis(10_200)), ..lake::request(minute) };
+    let failed = async |request: &Request| {
+        let report = job.attempt(&*job.store, request).await.unwrap().tables.remove(0);
+        let error = report.error.expect("a fault");
+        assert_eq!((report.status, error.code()), (TableStatus::Failed, "LoadTooLarge"), "{error:?}");
+        format!("{error} {}", error.advice().unwrap())
+    };
+    let told = failed(&hasty(0)).await;
+    assert!(told.contains("after 9 rows") && told.contains("unique index"), "{told}");
+    assert_eq!((job.parts().await.len(), job.model.asked(Question::Rows)), (0, 1));
+    // With the same time nothing is read in vain.
+    failed(&hasty(1)).await;
+    assert_eq!(job.model.asked(Question::Rows), 1);
+    let forced = Request { force: true, ..hasty(2) };
+    job.model.hook(Question::AfterBatch, |_| std::thread::sleep(Duration::from_millis(5500)));
+    failed(&forced).await;
+    assert_eq!(job.model.asked(Question::Rows), 2);
+    // A run without a limit loads it, and so does a key, in as many runs as it takes.
+    let keyed = Job { store: std::sync::Arc::default(), ..job.again() };
+    keyed.fill(job.objects().await).await;
+    keyed.model.world().has_key = true;
+    let report = keyed.attempt(&*keyed.store, &hasty(3)).await.unwrap().tables.remove(0);
+    assert!(report.error.is_none(), "{report:?}");
+    keyed.assert_current().await;
+    job.model.world().has_key = false;
+    assert_eq!(job.run_ok(4).await.rows, 20);
+    job.change([put(3, &[("a", "x")])]);
+    job.run_ok(5).await;
+    job.assert_current().await;
+}
+
 #[tokio::test]
 async fn a_foreign_full_load_is_not_taken_for_a_part() {
     let job = filled(1);

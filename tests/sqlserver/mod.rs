@@ -8,6 +8,7 @@ mod instances;
 mod load;
 mod output;
 mod readers;
+mod real;
 mod rules;
 mod start;
 mod steps;

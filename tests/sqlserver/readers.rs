@@ -66,7 +66,8 @@ async fn readers_that_do_as_the_documents_say_have_the_table_as_it_is() {
         let (folder, job) = (tempfile::tempdir().unwrap(), lived_in(metadata).await);
         store_in(folder.path(), &job).await;
         kinds(&folder.path().join("kinds.parquet"));
-        let Tables { described, unknown } = ddl::captured(&*job.store, false, metadata, None).await.unwrap();
+        let Tables { described, unknown, unreadable: _ } =
+            ddl::captured(&*job.store, false, metadata, None).await.unwrap();
         assert!(unknown.is_empty());
         let script = ddl::athena(&described, &LakeUrl::Dir("/lake".into()), "raw").unwrap();
         assert!(script.left_out.is_empty() && script.statements.len() == 3, "{script:?}");

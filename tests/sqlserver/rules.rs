@@ -106,6 +106,35 @@ async fn all_tables_of_a_database_include_those_that_it_has_lost() {
     assert_eq!(report.tables.iter().find(|table| table.name == "dbo.u").unwrap().error.as_ref().map(Error::code), None);
 }
 
+/// A state that nobody can read, or that a newer version wrote, is a matter of its own table.
+#[tokio::test]
+async fn a_state_of_another_table_that_cannot_be_read_is_that_tables_fault_only() {
+    for (bytes, code) in [("{", "StateGarbled"), (r#"{"format_version": 99}"#, "StateTooNew")] {
+        let job = read_one().await;
+        job.fill([("_state/other.json".to_owned(), bytes::Bytes::from(bytes))]).await;
+        let report = job.attempt(&*job.store, &lake::request(1)).await.unwrap();
+        let outcome = |name: &str| {
+            let table = report.tables.iter().find(|table| table.name == name).expect("a report");
+            (table.status, table.error.as_ref().map(Error::code))
+        };
+        assert_eq!(outcome("dbo.t"), (TableStatus::Changed, None));
+        assert_eq!(outcome("other"), (TableStatus::Failed, Some(code)));
+
+        let verified = job.verify().await;
+        let found: Vec<_> =
+            verified.tables.iter().map(|table| (table.name.as_str(), table.error.as_ref().map(Error::code))).collect();
+        assert_eq!((verified.ok, found.as_slice()), (false, [("dbo.t", None), ("other", Some(code))].as_slice()));
+        let described =
+            cdc_to_s3::ddl::captured(&*job.store, false, cdc_to_s3::source::sqlserver::MetadataColumns::Readable, None)
+                .await
+                .unwrap();
+        assert_eq!((described.described.len(), described.unreadable[0].1.code()), (1, code));
+        let wanted = ["dbo.other".to_owned()];
+        let found = cdc_to_s3::verify::verify_captured(&*job.store, false, Some(&wanted), job.temporary.path()).await;
+        assert_eq!(found.unwrap().tables[0].error.as_ref().map(Error::code), Some(code));
+    }
+}
+
 #[tokio::test]
 async fn a_renamed_table_begins_anew_and_its_old_name_stops() {
     let job = read_one().await;

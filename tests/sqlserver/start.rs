@@ -93,6 +93,80 @@ async fn a_database_whose_capture_job_never_ran_is_not_ready() {
 }
 
 #[tokio::test]
+async fn a_capture_job_that_never_ran_fails_the_table_after_a_while() {
+    let mut job = Job::new();
+    *job.model.world() = crate::support::cdc::Model::new(lake::at(0)).world().clone();
+    {
+        let mut world = job.model.world();
+        world.create("t", &["a", "note"]);
+        world.enable("t", "dbo_t");
+        world.pass(60);
+    }
+    assert_eq!(job.run_ok(0).await.status, TableStatus::NotReady);
+    job.model.world().pass(1);
+    let message = job.failure(1, "CaptureNotStarted").await;
+    assert!(message.contains("61 minutes") && message.contains("SQL Server Agent"), "{message}");
+    // For days it is days, and the limit may be another one.
+    job.model.world().pass(271 * 24 * 60);
+    assert!(job.failure(2, "CaptureNotStarted").await.contains("271 days"));
+    job.feed.not_ready_after = None;
+    assert_eq!(job.run_ok(3).await.status, TableStatus::NotReady);
+    assert!(job.objects().await.is_empty());
+    job.feed.not_ready_after = Some(std::time::Duration::ZERO);
+    job.change([put(1, &[])]);
+    assert_eq!(job.run_ok(4).await.rows, 1);
+}
+
+#[tokio::test]
+async fn an_instance_that_the_capture_job_never_comes_to_fails_its_table_only() {
+    let job = Job::new();
+    job.change([put(1, &[])]);
+    {
+        let mut world = job.model.world();
+        world.create("u", &["a"]);
+        world.enable("u", "dbo_u");
+        world.agent = false;
+        world.pass(61);
+    }
+    let report = job.attempt(&*job.store, &lake::request(0)).await.unwrap();
+    let outcome = |name: &str| {
+        let table = report.tables.iter().find(|table| table.name == name).expect("a report");
+        (table.status, table.error.as_ref().map(cdc_to_s3::Error::code))
+    };
+    assert_eq!(outcome("dbo.t"), (TableStatus::Changed, None));
+    assert_eq!(outcome("dbo.u"), (TableStatus::Failed, Some("CaptureNotStarted")));
+}
+
+#[tokio::test]
+async fn a_table_that_is_not_tracked_is_told_before_the_capture_job_ever_ran() {
+    let mut job = Job::new();
+    *job.model.world() = crate::support::cdc::Model::new(lake::at(0)).world().clone();
+    job.feed.tables = Some(vec![cdc_to_s3::source::sqlserver::TrackedTable {
+        schema: "dbo".to_owned(),
+        name: "t".to_owned(),
+        options: Default::default(),
+    }]);
+    job.failure(0, "TableNotTracked").await;
+}
+
+#[tokio::test]
+async fn capture_that_was_set_up_anew_and_has_not_run_is_no_source_that_is_not_ready() {
+    let job = Job::new();
+    job.change([put(1, &[])]);
+    job.run_ok(0).await;
+    let before = job.objects().await;
+    *job.model.world() = crate::support::cdc::Model::new(lake::at(0)).world().clone();
+    {
+        let mut world = job.model.world();
+        world.create("t", &["a", "note"]);
+        world.enable("t", "dbo_t");
+    }
+    let message = job.failure(1, "SourceRewound").await;
+    assert!(message.contains("has captured nothing"), "{message}");
+    assert_eq!(job.objects().await, before);
+}
+
+#[tokio::test]
 async fn a_lost_state_is_made_anew_from_the_objects_and_no_change_is_read_twice() {
     let job = Job::new();
     job.change([put(1, &[])]);

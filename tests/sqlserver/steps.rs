@@ -76,6 +76,34 @@ async fn the_report_at_the_end_is_that_of_the_whole_run() {
 }
 
 #[tokio::test]
+async fn a_capture_job_that_never_ran_is_told_by_the_tables_own_step() {
+    let job = Job::starting(Start::Earliest);
+    *job.model.world() = crate::support::cdc::Model::new(lake::at(0)).world().clone();
+    {
+        let mut world = job.model.world();
+        world.create("t", &["a", "note"]);
+        world.enable("t", "dbo_t");
+    }
+    let first = job.plan(0).await;
+    assert_eq!(first.tables, ["dbo.t"]);
+    let waiting = job.table_step(0, first.source.position.clone()).await.unwrap();
+    assert_eq!(only(&waiting).0, TableStatus::NotReady);
+    job.model.world().pass(61);
+    let failed = job.table_step(0, first.source.position).await.unwrap();
+    assert_eq!(only(&failed).1.map(Error::code), Some("CaptureNotStarted"));
+    let second = job.plan(1).await;
+    job.model.world().capture_all();
+    // Read up to where the plan was: nothing yet. The next plan has it.
+    job.table_step(1, second.source.position).await.unwrap();
+    let third = job.plan(2).await;
+    job.change([put(1, &[])]);
+    job.table_step(2, third.source.position).await.unwrap();
+    let fourth = job.plan(3).await;
+    job.table_step(3, fourth.source.position).await.unwrap();
+    assert_eq!(job.rows().await.len(), 1);
+}
+
+#[tokio::test]
 async fn a_step_that_comes_after_a_later_run_does_nothing() {
     let job = Job::starting(Start::Earliest);
     job.change([put(1, &[])]);

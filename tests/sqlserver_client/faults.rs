@@ -30,6 +30,7 @@ async fn each_error_of_the_server_is_told_by_its_code_and_its_number_only() {
         (22985, Kind::Config, "CdcDisabled"),
         (1205, Kind::Transient, "SqlServerDeadlock"),
         (1222, Kind::Transient, "SqlServerLocked"),
+        (3971, Kind::Transient, "SqlServerMoved"),
         (40197, Kind::Transient, "SqlServerBusy"),
         (245, Kind::Data, "SqlServerRefused"),
     ];
@@ -138,6 +139,20 @@ async fn who_may_not_come_in_is_told_why() {
         // An account is locked by trying again.
         assert_eq!(server.connections(), 1);
     }
+}
+
+/// A database that was open before is there: it is failing over.
+#[tokio::test]
+async fn a_database_that_closes_between_two_connections_may_open_again() {
+    let server = serve(orders(1)).await;
+    let client = client(&server, hasty());
+    assert_eq!(rows_of(&client).await, 1);
+    server.fault(at_changes(), Fault::now(Harm::Close));
+    assert_eq!(error(&client).await.code(), "SqlServerCut");
+    server.fault(Stage::Login, Fault::now(Harm::Error(ServerError::cannot_open("shop"))));
+    let error = error(&client).await;
+    assert_eq!((error.kind(), error.code()), (Kind::Transient, "SqlServerUnavailable"), "{error:?}");
+    assert_eq!(rows_of(&client).await, 1);
 }
 
 #[tokio::test]

@@ -56,6 +56,24 @@ async fn a_server_without_encryption_never_sees_a_login_that_requires_it() {
     assert_eq!(server.logins(), []);
 }
 
+/// Before SQL Server 2022 nobody takes up a TLS handshake that comes first: that is no cut network.
+#[tokio::test]
+async fn a_server_that_does_not_know_strict_encryption_is_told_as_that() {
+    let certificate = own();
+    for offered in [tds::Encryption::Possible, tds::Encryption::Forced, tds::Encryption::NotSupported] {
+        let server = server(offered, &certificate).await;
+        let error = error(&client(&server, Encryption::Strict, Some(&certificate.authority))).await;
+        assert_eq!((error.kind(), error.code()), (Kind::Config, "SqlServerTls"), "{offered:?}: {error:?}");
+        assert!(error.to_string().contains("2022") && error.advice().unwrap().contains("`required`"), "{error:?}");
+        assert_eq!(server.logins(), []);
+    }
+    // A login that is cut once TLS is up stays what it is.
+    let server = server(tds::Encryption::Strict, &certificate).await;
+    server.fault(tds::Stage::Login, tds::Fault::now(tds::Harm::Close));
+    let error = error(&client(&server, Encryption::Strict, Some(&certificate.authority))).await;
+    assert_eq!((error.kind(), error.code()), (Kind::Transient, "SqlServerCut"), "{error:?}");
+}
+
 #[tokio::test]
 async fn a_strangers_certificate_is_refused_before_the_login() {
     let (certificate, stranger) = (own(), Certificate::new(&["127.0.0.1"]).unwrap());

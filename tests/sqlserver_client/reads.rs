@@ -176,9 +176,11 @@ async fn the_database_is_described_also_to_whom_the_lineage_is_not_shown() {
             Column::new("i", SqlType::Bit),
             Column::new("t", SqlType::DateTime2(7)),
             Column::new("m", SqlType::Bit),
+            Column::new("l", SqlType::DateTime2(7)),
         ];
         let (yes, no) = (Value::Bit(true), Value::Bit(false));
-        Answer::rows(columns, [vec!["DB1".into(), "shop".into(), yes.clone(), no, Value::DateTime2(739_574, 10), yes]])
+        let [utc, local] = [739_574, 739_573].map(|day| Value::DateTime2(day, 10));
+        Answer::rows(columns, [vec!["DB1".into(), "shop".into(), yes.clone(), no, utc, yes, local]])
     };
     let fork = |_: &_| Answer::value(Column::new("f", SqlType::NVarChar(Length::Of(36))), "F0");
     let denied = |_: &_| Answer::error(crate::support::tds::ServerError::new(300, "VIEW SERVER STATE was denied"));
@@ -191,6 +193,7 @@ async fn the_database_is_described_also_to_whom_the_lineage_is_not_shown() {
         assert_eq!((database.server.as_str(), database.name.as_str()), ("DB1", "shop"));
         assert_eq!((database.cdc_enabled, database.snapshot_isolation), (true, false));
         assert_eq!(database.now, instant("2025-11-20T00:00:00.000001Z"));
+        assert_eq!(database.local_now, instant("2025-11-19T00:00:00.000001Z").naive_utc());
         assert_eq!(database.mask_order, MaskOrder::LowOrdinalsLast);
         assert_eq!(database.recovery_fork, recovery_fork);
     }
@@ -215,7 +218,7 @@ async fn rows_are_read_in_the_order_of_the_key_and_marked() {
         let after = KeyMark(r#"["-1"]"#.to_owned());
         let read = client.rows(&instance, Some(&after), &mut take).await.unwrap();
         assert_eq!((rows, read.complete, read.one_instant), (25, true, allows_snapshots));
-        assert_eq!(read.last, Some(KeyMark(r#"["24"]"#.to_owned())));
+        assert_eq!(read.last, Some(KeyMark(r#"[["id","24"]]"#.to_owned())));
         assert_eq!(read.until, instant("2025-11-20T00:00:00Z"));
         let request = asked(&server, "rows");
         let expected = "SELECT [id], [note] FROM [dbo].[Orders] WHERE [id] > CAST(@P1 AS int) ORDER BY [id]; SELECT ROWCOUNT_BIG()";
@@ -235,7 +238,7 @@ async fn rows_can_be_broken_off_and_gone_on_with() {
     let instance = instance(&client).await;
     let mut take = |_| Ok(ControlFlow::Break(()));
     let read = client.rows(&instance, None, &mut take).await.unwrap();
-    assert_eq!((read.complete, read.last), (false, Some(KeyMark(r#"["9"]"#.to_owned()))));
+    assert_eq!((read.complete, read.last), (false, Some(KeyMark(r#"[["id","9"]]"#.to_owned()))));
     let text = asked(&server, "rows").text;
     assert!(text.contains("FROM [dbo].[Orders] ORDER BY [id];"), "{text}");
     assert_eq!(changes(&client).await.unwrap().len(), 0);

@@ -51,7 +51,7 @@ fn every_option_is_taken() {
     let source = read(&with(
         r#", "port": 14330, "encrypt": "Strict", "trust_ca": "s3://certs/rds.pem", "host_in_certificate": "db.internal",
             "read_only_intent": true, "schema_in_path": true, "metadata_columns": "native", "idle_after_minutes": 60,
-            "as_text": ["datetimeoffset", "TIME"], "start": "now", "images": "before_and_after""#,
+            "not_ready_after_minutes": 0, "as_text": ["datetimeoffset", "TIME"], "start": "now", "images": "before_and_after""#,
         r#""tables": [{"name": "dbo.Orders", "start": "lsn:0x0000002A000001F80003", "images": "after"},
             {"name": "[a.b].[Order Details]", "start": "time:2026-11-20T09:00:00-03:00"}, {"name": "dbo.Items"}],"#,
     ));
@@ -61,9 +61,9 @@ fn every_option_is_taken() {
     assert_eq!(trust_ca, Some(TrustedCa::S3 { bucket: "certs".to_owned(), key: "rds.pem".to_owned() }));
     assert_eq!(host_in_certificate.as_deref(), Some("db.internal"));
     assert_eq!(source.as_text, TimesAsText { datetime2: false, datetimeoffset: true, time: true });
-    let Feed { tables, defaults, metadata_columns, schema_in_path, idle_after } = source.feed;
+    let Feed { tables, defaults, metadata_columns, schema_in_path, idle_after, not_ready_after } = source.feed;
     assert_eq!((metadata_columns, schema_in_path), (MetadataColumns::Native, true));
-    assert_eq!(idle_after, Some(Duration::from_secs(3600)));
+    assert_eq!((idle_after, not_ready_after), (Some(Duration::from_secs(3600)), None));
     assert_eq!(defaults, TableOptions { start: Start::Now, images: Images::BeforeAndAfter });
     let tables = tables.unwrap();
     let lsn: Lsn = "0x0000002A000001F80003".parse().unwrap();
@@ -102,6 +102,10 @@ fn each_fault_is_named_with_its_path() {
         (with(r#", "metadata_columns": "natve""#, ""), "`source.metadata_columns` is `natve`; did you mean `native`?"),
         (with(r#", "as_text": ["date"]"#, ""), "`source.as_text` holds `date`; it can hold datetime2"),
         (with(r#", "idle_after_minutes": -1"#, ""), "`source.idle_after_minutes` must be a number of minutes"),
+        (
+            with(r#", "not_ready_after_minutes": -1"#, ""),
+            "`source.not_ready_after_minutes` must be a number of minutes",
+        ),
         (with(r#", "start": "erliest""#, ""), "`source.start` is `erliest`; did you mean `earliest`?"),
         (with(r#", "start": "lsn:0x12""#, ""), "`source.start` is `lsn:0x12`: write an LSN as"),
         (with(r#", "start": "time:yesterday""#, ""), "`source.start` is `time:yesterday`: write a time"),

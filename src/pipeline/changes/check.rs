@@ -49,11 +49,14 @@ impl Table<'_> {
                 return Err(faults::other_database(self.name(), self.place.state(), &was, &now));
             }
         }
-        if self.tracked.instances.is_empty() && !self.tracked.has_unstarted {
+        if self.tracked.is_untracked() {
             return Err(faults::missing(self.name(), &cursor.captured.instance.name, self.position(cursor)));
         }
         if cursor.position > shared.fence {
             let end = ask(shared.run, || shared.server().max_lsn()).await?.unwrap_or(Lsn::ZERO);
+            if end == Lsn::ZERO {
+                return Err(faults::captured_nothing(self.name(), self.position(cursor)));
+            }
             if end < cursor.position {
                 return Err(faults::rewound(self.name(), self.position(cursor), shared.moment(end).await));
             }

@@ -4,6 +4,11 @@
 //! The fence is older than the first row that is read, so that a change the rows do not show is committed after it.
 //! Changes that they do show come again where the capture job had not read them at the fence: consumers merge by key.
 //!
+//! Rows that have no order (the table has no key, or one whose values no text can keep) are read in one go: a place in a heap
+//! is no place to go on from, because rows move within it when they grow and when it is rebuilt, and the next run would miss
+//! or repeat them. What does not fit into one run is broken off in time to write that down, so that later runs refuse the
+//! table at once and leave their time to the others.
+//!
 //! A part is created once and never replaced. Whoever finds it there goes on from where it ends, so that neither a crash
 //! nor a race needs a claim.
 
@@ -13,20 +18,21 @@ use std::time::Duration;
 use arrow::array::RecordBatch;
 
 use super::table::{Cursor, Table};
-use super::window::{is_enough, store_time};
+use super::window::{is_enough, is_late, store_time};
 use super::{ATTEMPTS, FIRST_PAUSE, Shared, is_passing, wait};
 use crate::error::{Error, Result};
-use crate::lake::capture::{self, Captured, Load, LoadPart};
+use crate::lake::capture::{self, BrokenOff, Captured, CapturedHead, Load, LoadPart};
 use crate::lake::commit::{Step, TableLog};
 use crate::lake::footer::{FileKind, Footer};
 use crate::lake::layout::RunTime;
 use crate::lake::outline::expect_table;
 use crate::lake::parquet::{Encoding, read_footer};
+use crate::lake::state::Head;
 use crate::pipeline::output::Encoder;
 use crate::report::TableStatus;
+use crate::source::sqlserver::faults;
 use crate::source::sqlserver::instances::turn;
 use crate::source::sqlserver::{CaptureInstance, KeyMark, RowsRead};
-use crate::trigger::Deadline;
 
 impl Table<'_> {
     /// The last part of a first load that is there, for a table whose state is not.
@@ -68,6 +74,7 @@ impl Table<'_> {
         }
         // Part of a load that is lost cannot be made good by the changes after it.
         self.check_low_end(cursor, instance).await?;
+        self.refuse_hopeless(instance, &load)?;
         let number = load.parts + 1;
         let expected = self.part_footer(cursor, instance, &load);
         let there = match self.part(number).await? {
@@ -79,7 +86,7 @@ impl Table<'_> {
         self.commit_part(cursor, head).await
     }
 
-    async fn commit_part(&mut self, cursor: &mut Cursor, mut head: crate::lake::state::Head) -> Result<Step<bool>> {
+    async fn commit_part(&mut self, cursor: &mut Cursor, mut head: Head) -> Result<Step<bool>> {
         if let Some(captured) = &mut head.captured {
             captured.overlap_until = captured.overlap_until.max(cursor.captured.overlap_until);
             captured.published = cursor.captured.published;
@@ -90,18 +97,48 @@ impl Table<'_> {
         })
     }
 
+    /// Refuses what an earlier attempt with about as much time has not come to the end of. `--force` tries it again.
+    fn refuse_hopeless(&self, instance: &CaptureInstance, load: &Load) -> Result<()> {
+        let request = self.shared.run.request;
+        let Some(broken_off) = load.broken_off.filter(|_| !instance.is_ordered && !request.force) else {
+            return Ok(());
+        };
+        let needed = Duration::from_secs(broken_off.seconds + broken_off.seconds / 4);
+        if request.deadline.allows(needed) { Ok(()) } else { Err(self.too_large(broken_off)) }
+    }
+
+    fn too_large(&self, broken_off: BrokenOff) -> Error {
+        faults::load_too_large(self.name(), broken_off.rows, Duration::from_secs(broken_off.seconds))
+    }
+
+    /// Writes down that the table does not fit into one run.
+    async fn break_off(&self, cursor: &mut Cursor, load: &Load, broken_off: BrokenOff) -> Error {
+        let load = Some(Load { broken_off: Some(broken_off), ..load.clone() });
+        let captured = CapturedHead { load, ..cursor.captured.clone() };
+        let head = Head { captured: Some(captured), ..cursor.head.clone() };
+        match self.commit(cursor, head).await {
+            Ok(_) => self.too_large(broken_off),
+            Err(error) => error,
+        }
+    }
+
     /// Reads a part and puts it into the lake; the footer of what is there then.
     async fn read_part(
         &mut self,
-        cursor: &Cursor,
+        cursor: &mut Cursor,
         instance: &CaptureInstance,
         load: &Load,
         footer: Footer,
     ) -> Result<Footer> {
         let shared = self.shared;
         let mut steps = self.steps();
+        let has_time = shared.run.request.deadline.remaining().unwrap_or_default();
         let PartRead { encoder, rows, bytes, read } = read(shared, instance, load).await?;
         steps.counted("part of the first load read", rows, [0; 3]);
+        if !read.complete && !instance.is_ordered {
+            let broken_off = BrokenOff { rows, seconds: has_time.as_secs() };
+            return Err(self.break_off(cursor, load, broken_off).await);
+        }
         let mut footer = Footer { rows, ..footer };
         let number = load.parts + 1;
         if let Some(captured) = &mut footer.captured {
@@ -189,14 +226,14 @@ async fn attempt(shared: &Shared<'_>, instance: &CaptureInstance, load: &Load) -
     let mut encoder = Encoder::start(path, instance.arrow(), Encoding::Table)?;
     let count = shared.run.progress.rows(&format!("{}.{}", instance.schema, instance.table));
     let (mut rows, mut bytes) = (0, 0);
-    // Without a key there is no place to go on from: the table is read in one go, or not at all.
-    let deadline = if instance.key.is_empty() { Deadline::NONE } else { shared.run.request.deadline };
+    let deadline = shared.run.request.deadline;
     let mut take = |batch: RecordBatch| {
         count(batch.num_rows() as u64);
         rows += batch.num_rows() as u64;
         bytes += batch.get_array_memory_size() as u64;
         encoder.write(batch)?;
-        let ends = !instance.key.is_empty() && is_enough(rows, bytes, deadline);
+        // Without an order there is no place to go on from: the table is read in one go, or not at all.
+        let ends = if instance.is_ordered { is_enough(rows, bytes, deadline) } else { is_late(bytes, deadline) };
         Ok(if ends { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
     };
     let read = shared.server().rows(instance, after.as_ref(), &mut take).await?;

@@ -1,6 +1,7 @@
 //! How far the run was from losing changes, and how old the newest captured commit is: for alarms. Nothing depends on it.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use super::Shared;
 use crate::error::Result;
@@ -51,6 +52,16 @@ impl Shared<'_> {
         let times: HashMap<_, _> = lsns.into_iter().zip(found).filter_map(|(lsn, time)| Some((lsn, time?))).collect();
         let retention = self.run.within_deadline(server.retention()).await?;
         Ok(Keeping { now: self.database.now, retention, times })
+    }
+
+    /// Where the capture job has never written anything: for how long it could have, in seconds.
+    pub(super) fn silence(&self, tables: &[Tracked]) -> Option<u64> {
+        tables.iter().filter_map(|table| self.waited(table)).max().map(|waited| waited.as_secs())
+    }
+
+    /// How long the capture job has had to start with the table.
+    pub(super) fn waited(&self, table: &Tracked) -> Option<Duration> {
+        Some((self.database.local_now - table.since()?).to_std().unwrap_or_default())
     }
 
     /// The age of the newest commit that the capture job has read, in seconds.

@@ -10,6 +10,7 @@ use super::start::{Beginning, beginning};
 use super::window::{self, Window};
 use super::{Shared, ask};
 use crate::error::{Error, Result};
+use crate::figures::span;
 use crate::lake::capture::{self, CapturedHead, Load};
 use crate::lake::commit::{Entry, StateVersion, Step, TableLog};
 use crate::lake::layout::{Place, RunTime};
@@ -21,6 +22,7 @@ use crate::position::{Lsn, Position};
 use crate::report::{TableReport, TableStatus};
 use crate::source::sqlserver::LsnRange;
 use crate::source::sqlserver::columns::{ChangeCounts, change_schema};
+use crate::source::sqlserver::faults;
 use crate::source::sqlserver::instances::{Tracked, Turn, turn};
 
 /// How often a run enters a table anew after losing a race for its state.
@@ -120,7 +122,7 @@ impl Table<'_> {
             Entry::Resume(claim) => Some(claim),
             Entry::Free => None,
         };
-        self.go_into(version, claim, &log).await
+        Box::pin(self.go_into(version, claim, &log)).await
     }
 
     /// Finds out where the table stands, and goes on from there.
@@ -186,15 +188,11 @@ impl Table<'_> {
     /// Begins a table that was never read.
     async fn begin(&mut self, version: StateVersion, outline: BaseOutline) -> Result<Ended> {
         let shared = self.shared;
-        if self.tracked.instances.is_empty() && !self.tracked.has_unstarted {
+        if self.tracked.is_untracked() {
             return Err(self.not_tracked());
         }
         let Some(beginning) = beginning(shared, self.tracked).await? else {
-            self.report.status = TableStatus::NotReady;
-            self.report
-                .warnings
-                .push("the capture job has not come to the start of the capture instance yet".to_owned());
-            return Ok(Ended::Done);
+            return self.wait_for_capture();
         };
         let Beginning { position, load } = beginning;
         let Some(first) = turn(&self.tracked.instances, position, shared.fence) else {
@@ -217,6 +215,23 @@ impl Table<'_> {
             Step::Overtaken => Ok(Ended::RaceLost),
             Step::Done(()) => self.go_on(cursor).await,
         }
+    }
+
+    /// There is nothing to read from yet: a matter of moments, or of a capture job that does not run.
+    fn wait_for_capture(&mut self) -> Result<Ended> {
+        let shared = self.shared;
+        let waited = shared.waited(self.tracked).unwrap_or_default();
+        self.report.waiting_since = Some(shared.database.now - waited);
+        if shared.sqlserver.feed.not_ready_after.is_some_and(|limit| waited > limit) {
+            return Err(faults::not_started(self.name(), waited));
+        }
+        self.report.status = TableStatus::NotReady;
+        self.report.warnings.push(format!(
+            "the capture job has not started with the table yet, which has been tracked for {}; start SQL Server Agent if it \
+             is not running",
+            span(waited)
+        ));
+        Ok(Ended::Done)
     }
 
     /// The first load where it is not complete, then the windows up to the fence.

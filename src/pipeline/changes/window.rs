@@ -37,7 +37,12 @@ pub(super) fn store_time(bytes: u64) -> Duration {
 
 /// Whether a file of so many rows and bytes has to end.
 pub(super) fn is_enough(rows: u64, bytes: u64, deadline: Deadline) -> bool {
-    rows >= ENOUGH_ROWS || bytes >= ENOUGH_BYTES || !deadline.allows(store_time(bytes) + MARGIN)
+    rows >= ENOUGH_ROWS || bytes >= ENOUGH_BYTES || is_late(bytes, deadline)
+}
+
+/// Whether the run's time would not suffice to store more than these bytes.
+pub(super) fn is_late(bytes: u64, deadline: Deadline) -> bool {
+    !deadline.allows(store_time(bytes) + MARGIN)
 }
 
 /// What is to be read.

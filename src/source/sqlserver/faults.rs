@@ -8,10 +8,15 @@ use chrono::{DateTime, NaiveDateTime, Utc};
 
 use super::server::{CaptureInstance, CommitTime, Database};
 use crate::error::Error;
+use crate::figures::{grouped, span};
 use crate::position::Lsn;
 
 /// What to do when changes are gone for good.
 const AFRESH: &str = "bring the table into another prefix, where it begins with a new first load";
+
+/// What to do where the capture job does not run.
+const START_CAPTURE: &str = "start SQL Server Agent and the job cdc.<database>_capture, and look into sys.dm_cdc_errors; after \
+    a failover the jobs have to be made on the new primary with sys.sp_cdc_add_job";
 
 /// A place in the log with its time, for messages.
 #[derive(Clone, Copy, Debug)]
@@ -117,6 +122,17 @@ pub(crate) fn rewound(table: &str, position: Moment, now: Moment) -> Error {
     .hint(format!("a restore or a failover lost transactions that are in the lake already. Nothing was written. To go on, {AFRESH}"))
 }
 
+pub(crate) fn captured_nothing(table: &str, position: Moment) -> Error {
+    Error::data(
+        "SourceRewound",
+        format!(
+            "table `{table}`: it was read up to {position}, but the database has captured nothing: change data capture was set \
+             up anew"
+        ),
+    )
+    .hint(format!("changes between may be gone. Nothing was written. To go on, {AFRESH}"))
+}
+
 pub(crate) fn other_history(table: &str, position: Moment) -> Error {
     Error::data(
         "SourceRewound",
@@ -152,11 +168,38 @@ pub(crate) fn behind_plan(planned: Lsn, newest: Lsn) -> Error {
 pub(crate) fn idle(fence: Moment, age: Duration) -> Error {
     Error::data(
         "CaptureIdle",
-        format!("the capture job has written nothing for {} minutes: its last entry is {fence}", age.as_secs() / 60),
+        format!("the capture job has written nothing for {}: its last entry is {fence}", span(age)),
+    )
+    .hint(format!("{START_CAPTURE}. Everything captured so far is in the lake"))
+}
+
+pub(crate) fn not_started(table: &str, waited: Duration) -> Error {
+    Error::data(
+        "CaptureNotStarted",
+        format!(
+            "table `{table}` has been tracked for {}, but the capture job has not started with it: there is nothing to read",
+            span(waited)
+        ),
+    )
+    .hint(format!(
+        "{START_CAPTURE}. The next run loads the table; `source.not_ready_after_minutes` says how long this is no failure"
+    ))
+}
+
+pub(crate) fn load_too_large(table: &str, rows: u64, time: Duration) -> Error {
+    Error::config(
+        "LoadTooLarge",
+        format!(
+            "table `{table}` does not fit into one run: after {} rows the time of {} was up, and without a key there is no \
+             place from which the next run could go on",
+            grouped(rows),
+            span(time)
+        ),
     )
     .hint(
-        "start SQL Server Agent and the job cdc.<database>_capture, and look into sys.dm_cdc_errors; after a failover the jobs \
-         have to be made on the new primary with sys.sp_cdc_add_job. Everything captured so far is in the lake",
+        "give the table a primary key, or a unique index over columns that are captured and never NULL: the load then goes on \
+         from run to run. Or load it once where a run has no time limit: `cdc-to-s3 run --once --table <schema.table>`. A run \
+         that has a quarter more time tries by itself, another one with `--force`",
     )
 }
 

@@ -6,6 +6,8 @@
 
 use std::collections::BTreeMap;
 
+use chrono::NaiveDateTime;
+
 use super::server::CaptureInstance;
 use super::tracked::{Feed, TableOptions};
 use crate::near::near;
@@ -22,8 +24,9 @@ pub(crate) struct Tracked {
     pub(crate) options: TableOptions,
     /// Its instances, oldest first, those without a start left out.
     pub(crate) instances: Vec<CaptureInstance>,
-    /// Whether there are instances that the capture job has not seen yet.
-    pub(crate) has_unstarted: bool,
+    /// When the oldest of the instances that the capture job has not seen yet was made, in the server's local time; `None`
+    /// where there is no such instance.
+    pub(crate) unstarted: Option<NaiveDateTime>,
     /// A tracked table of a name near to this one, where this one is not tracked.
     pub(crate) near: Option<String>,
 }
@@ -37,6 +40,16 @@ impl Tracked {
     /// The instance that has the newest columns.
     pub(crate) fn newest(&self) -> Option<&CaptureInstance> {
         self.instances.last()
+    }
+
+    /// Whether there is neither an instance nor one that the capture job has yet to see.
+    pub(crate) fn is_untracked(&self) -> bool {
+        self.instances.is_empty() && self.unstarted.is_none()
+    }
+
+    /// When the oldest of all its instances was made, in the server's local time.
+    pub(crate) fn since(&self) -> Option<NaiveDateTime> {
+        self.instances.iter().map(|instance| instance.created).chain(self.unstarted).min()
     }
 }
 
@@ -61,10 +74,11 @@ pub(crate) fn tracked(feed: &Feed, instances: Vec<CaptureInstance>) -> Vec<Track
 }
 
 fn of((schema, name): (String, String), options: TableOptions, mut instances: Vec<CaptureInstance>) -> Tracked {
-    let all = instances.len();
+    let is_unstarted = |instance: &&CaptureInstance| instance.start_lsn.is_none();
+    let unstarted = instances.iter().filter(is_unstarted).map(|instance| instance.created).min();
     instances.retain(|instance| instance.start_lsn.is_some());
     instances.sort_by_key(|instance| (instance.start_lsn, instance.created));
-    Tracked { schema, name, options, has_unstarted: instances.len() < all, instances, near: None }
+    Tracked { schema, name, options, unstarted, instances, near: None }
 }
 
 /// A stretch of the log that one instance serves.
@@ -102,6 +116,7 @@ mod tests {
             start_lsn: start.map(lsn),
             columns: Vec::new(),
             key: Vec::new(),
+            is_ordered: false,
             uncaptured: Vec::new(),
             role: None,
             grade: OrderGrade::Command,
@@ -153,6 +168,6 @@ mod tests {
         let feed = Feed { tables: Some(vec![table("T"), table("t")]), ..Feed::default() };
         let found = tracked(&feed, vec![instance("any_name", Some(1), 1), instance("dbo_T", None, 2)]);
         assert_eq!((found[0].instances.len(), found[0].near.as_deref()), (0, Some("dbo.t")));
-        assert_eq!((found[1].instances.len(), found[1].has_unstarted), (1, true));
+        assert_eq!((found[1].instances.len(), found[1].unstarted.map(|at| at.and_utc().timestamp())), (1, Some(2)));
     }
 }

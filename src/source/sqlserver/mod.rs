@@ -12,9 +12,11 @@ use std::sync::Arc;
 
 pub use self::server::{
     CaptureErrors, CaptureInstance, CapturedColumn, ChangeBatch, CommitTime, Database, Images, KeyMark, LsnRange,
-    MaskOrder, OrderGrade, RowsRead, Server, TakeChanges, TakeRows,
+    MaskOrder, OrderGrade, RowsRead, Server, TakeChanges, TakeRows, Told,
 };
-pub use self::tracked::{DEFAULT_IDLE_AFTER, Feed, MetadataColumns, Start, TableOptions, TrackedTable};
+pub use self::tracked::{
+    DEFAULT_IDLE_AFTER, DEFAULT_NOT_READY_AFTER, Feed, MetadataColumns, Start, TableOptions, TrackedTable,
+};
 pub use crate::position::Lsn;
 
 /// A database, and what is read of it.

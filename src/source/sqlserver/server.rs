@@ -78,12 +78,23 @@ pub trait Server: Debug + Send + Sync {
     /// How long the clean-up job keeps changes; `None` where this login may not see it, or there is no such job.
     async fn retention(&self) -> Result<Option<Duration>>;
 
-    /// What the capture job has lately failed with; `None` where this login may not see it.
-    async fn capture_errors(&self) -> Result<Option<CaptureErrors>>;
+    /// What the capture job has lately failed with.
+    async fn capture_errors(&self) -> Result<Told<CaptureErrors>>;
 
     /// The captured columns that this login may not read in their source table: the object id of the change table, and the
     /// name.
     async fn denied_columns(&self) -> Result<Vec<(i32, String)>>;
+}
+
+/// The answer to a question that not every login may ask, and not every server can answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Told<T> {
+    /// It was answered.
+    Said(T),
+    /// This login may not see it.
+    Denied,
+    /// This server does not keep it.
+    Unknown,
 }
 
 /// What the capture job has failed with in its last sessions (`sys.dm_cdc_errors`).
@@ -110,6 +121,8 @@ pub struct Database {
     pub snapshot_isolation: bool,
     /// The server's clock.
     pub now: DateTime<Utc>,
+    /// The same in the server's local time, in which it keeps when a capture instance was made.
+    pub local_now: NaiveDateTime,
     /// Which end of an update mask holds the columns with low ordinals, as `sys.fn_cdc_is_bit_set(1, 0x0001)` says.
     pub mask_order: MaskOrder,
 }
@@ -145,6 +158,8 @@ pub struct CaptureInstance {
     pub columns: Vec<CapturedColumn>,
     /// The names of the key's columns in the key's order; empty for a table without a key.
     pub key: Vec<String>,
+    /// Whether its rows can be read in the order of the key, and so in parts.
+    pub is_ordered: bool,
     /// The columns of the source table that are not captured, in its order.
     pub uncaptured: Vec<String>,
     /// The gating role, if there is one.

@@ -10,6 +10,9 @@ use crate::position::Lsn;
 /// How long the capture job may be silent before it counts as idle. An idle database gets an entry every five minutes.
 pub const DEFAULT_IDLE_AFTER: Duration = Duration::from_secs(15 * 60);
 
+/// How long a table may wait for the capture job to start with it before that counts as a failure.
+pub const DEFAULT_NOT_READY_AFTER: Duration = Duration::from_secs(60 * 60);
+
 /// What is read of a database, and how it is written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Feed {
@@ -23,6 +26,8 @@ pub struct Feed {
     pub schema_in_path: bool,
     /// How long the capture job may be silent; `None` for ever.
     pub idle_after: Option<Duration>,
+    /// How long the capture job may not have started with a table; `None` for ever.
+    pub not_ready_after: Option<Duration>,
 }
 
 impl Default for Feed {
@@ -33,6 +38,7 @@ impl Default for Feed {
             metadata_columns: MetadataColumns::default(),
             schema_in_path: false,
             idle_after: Some(DEFAULT_IDLE_AFTER),
+            not_ready_after: Some(DEFAULT_NOT_READY_AFTER),
         }
     }
 }

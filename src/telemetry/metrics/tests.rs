@@ -1,7 +1,6 @@
 use std::collections::BTreeSet;
 
 use super::*;
-use crate::lake::layout::RunTime;
 use crate::report::{RunStatus, SourceReport};
 
 const UNITS: [&str; 4] = ["Seconds", "Bytes", "Count", "None"];

@@ -101,6 +101,8 @@ pub(crate) struct World {
     pub(crate) retention_minutes: Option<i64>,
     /// Numbers and times, oldest first, where the login may see them.
     pub(crate) capture_errors: Option<Vec<(i64, DateTime<Utc>)>>,
+    /// Whether the server keeps such errors at all.
+    pub(crate) keeps_capture_errors: bool,
     /// Whether the login may read the tables themselves.
     pub(crate) may_read_tables: bool,
     pub(crate) batch_rows: usize,
@@ -157,6 +159,7 @@ impl Model {
             has_key: true,
             retention_minutes: Some(4320),
             capture_errors: Some(Vec::new()),
+            keeps_capture_errors: true,
             may_read_tables: true,
             batch_rows: 3,
             log: 1000,

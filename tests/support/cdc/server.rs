@@ -12,7 +12,7 @@ use arrow::datatypes::{DataType, Field};
 use async_trait::async_trait;
 use cdc_to_s3::source::sqlserver::{
     CaptureErrors, CaptureInstance, CapturedColumn, ChangeBatch, CommitTime, Database, Images, KeyMark, Lsn, LsnRange,
-    MaskOrder, OrderGrade, RowsRead, Server, TakeChanges, TakeRows,
+    MaskOrder, OrderGrade, RowsRead, Server, TakeChanges, TakeRows, Told,
 };
 use cdc_to_s3::{Error, Result};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -33,6 +33,7 @@ impl Server for Model {
             recovery_fork: world.fork.clone(),
             snapshot_isolation: world.snapshot_isolation,
             now: world.now,
+            local_now: commit_time(world.now).local,
             mask_order: MaskOrder::LowOrdinalsLast,
         })
     }
@@ -151,12 +152,16 @@ impl Server for Model {
         Ok(self.world().retention_minutes.map(|minutes| Duration::from_secs(minutes.unsigned_abs() * 60)))
     }
 
-    async fn capture_errors(&self) -> Result<Option<CaptureErrors>> {
+    async fn capture_errors(&self) -> Result<Told<CaptureErrors>> {
         let world = self.world();
-        Ok(world.capture_errors.as_ref().map(|errors| CaptureErrors {
+        if !world.keeps_capture_errors {
+            return Ok(Told::Unknown);
+        }
+        let errors = |errors: &Vec<(i64, DateTime<Utc>)>| CaptureErrors {
             count: errors.len() as u64,
             newest: errors.last().map(|(number, time)| (*number, commit_time(*time).local)),
-        }))
+        };
+        Ok(world.capture_errors.as_ref().map_or(Told::Denied, |found| Told::Said(errors(found))))
     }
 
     async fn denied_columns(&self) -> Result<Vec<(i32, String)>> {
@@ -210,10 +215,11 @@ fn described(world: &World, instance: &Instance) -> CaptureInstance {
         table: instance.table.clone(),
         source_object_id: instance.source_object_id,
         object_id: instance.object_id,
-        created: instance.created.naive_utc(),
+        created: commit_time(instance.created).local,
         start_lsn: instance.start,
         columns: std::iter::once(id).chain((2..).zip(&instance.columns).map(column)).collect(),
         key: if world.has_key { vec!["id".to_owned()] } else { Vec::new() },
+        is_ordered: world.has_key,
         uncaptured: columns.iter().filter(|name| !instance.columns.contains(name)).cloned().collect(),
         role: None,
         grade: world.grade,

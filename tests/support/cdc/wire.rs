@@ -48,6 +48,7 @@ fn contents(world: &World) -> Contents {
         fork: world.fork.clone(),
         retention_minutes: world.retention_minutes,
         capture_errors: world.capture_errors.clone(),
+        keeps_capture_errors: world.keeps_capture_errors,
         may_read_tables: world.may_read_tables,
         ahead: TimeDelta::hours(OFFSET_HOURS),
         commits: world.mapping.iter().map(commit).collect(),
@@ -99,7 +100,7 @@ fn instance(world: &World, instance: &Instance) -> sqlserver::Instance {
     sqlserver::Instance {
         name: instance.name.clone(),
         object_id: instance.object_id,
-        created: instance.created.naive_utc(),
+        created: (instance.created + TimeDelta::hours(OFFSET_HOURS)).naive_utc(),
         start: instance.start.map(bytes),
         role: None,
         access,

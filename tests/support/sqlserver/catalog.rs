@@ -74,7 +74,15 @@ fn session(contents: &Contents) -> Answer {
 }
 
 fn database(contents: &Contents) -> Answer {
-    let columns = vec![text(""), text("name"), bit("is_cdc_enabled"), bit(""), moment_column("", 7), bit("")];
+    let columns = vec![
+        text(""),
+        text("name"),
+        bit("is_cdc_enabled"),
+        bit(""),
+        moment_column("", 7),
+        bit(""),
+        moment_column("", 7),
+    ];
     let row = vec![
         contents.server.as_str().into(),
         contents.database.as_str().into(),
@@ -82,6 +90,7 @@ fn database(contents: &Contents) -> Answer {
         contents.snapshot_isolation.into(),
         moment(contents.now.naive_utc()),
         true.into(),
+        moment(contents.local(contents.now)),
     ];
     Answer::rows(columns, [row])
 }
@@ -101,6 +110,9 @@ fn retention(contents: &Contents) -> Outcome {
 
 fn capture_errors(contents: &Contents) -> Outcome {
     let denied = || ServerError::new(262, "VIEW DATABASE STATE permission denied in database 'shop'.");
+    if !contents.keeps_capture_errors {
+        return Err(ServerError::invalid_object("sys.dm_cdc_errors"));
+    }
     let errors = contents.capture_errors.as_ref().ok_or_else(|| denied().class(14))?;
     let columns = vec![Column::new("", SqlType::BigInt), int("error_number"), moment_column("", 3)];
     let row = |(number, time): &(i64, DateTime<Utc>)| {

@@ -29,6 +29,8 @@ pub(crate) struct Contents {
     pub(crate) retention_minutes: Option<i64>,
     /// Numbers and times, oldest first; `None` where the login may not see them.
     pub(crate) capture_errors: Option<Vec<(i64, DateTime<Utc>)>>,
+    /// Whether the server keeps such errors at all.
+    pub(crate) keeps_capture_errors: bool,
     /// Whether the login may read the tables themselves.
     pub(crate) may_read_tables: bool,
     /// The clock in UTC, and by how much the server's local time is ahead of it.
@@ -123,6 +125,7 @@ impl Contents {
             fork: Some("6F9619FF-8B86-D011-B42D-00C04FC964FF".to_owned()),
             retention_minutes: Some(4320),
             capture_errors: Some(Vec::new()),
+            keeps_capture_errors: true,
             may_read_tables: true,
             now,
             ahead: TimeDelta::zero(),

@@ -1,12 +1,13 @@
 //! A stand-in for a SQL Server database with change data capture: it answers the queries of this program's client.
 //!
 //! It knows each query by the comment at its begin, and takes seriously what changes from query to query: names, lists of
-//! columns, conditions, parameters. Anything else is an error that names it. It sits above [`super::tds`], so that all
+//! columns, conditions, parameters. Its catalog and its database have two collations. Anything else is an error that names it. It sits above [`super::tds`], so that all
 //! faults of the line can be scripted there.
 
 mod catalog;
 mod changes;
 mod client;
+mod collation;
 mod contents;
 mod expression;
 mod rows;
@@ -70,6 +71,9 @@ impl<H: Holdings> Answers for Database<H> {
         };
         if session.login.database != contents.database {
             return Some(Answer::error(ServerError::cannot_open(&session.login.database)));
+        }
+        if let Err(error) = collation::check(sql) {
+            return Some(Answer::error(error));
         }
         let outcome = match name {
             "changes" => changes::answer(&contents, sql, request),

@@ -8,12 +8,13 @@ use tiberius::Row;
 
 use super::cells::Cells;
 use super::connection::Connection;
+use super::key::Key;
 use super::layout::{Layout, LayoutColumn};
 use super::types::SqlType;
 use super::{fault, sql};
 use crate::config::TimesAsText;
 use crate::error::{Kind, Result};
-use crate::source::sqlserver::{CaptureInstance, CapturedColumn, Database, MaskOrder, OrderGrade};
+use crate::source::sqlserver::{CaptureInstance, CapturedColumn, Database, MaskOrder, OrderGrade, Told};
 
 /// The instances of a database, and how each is read, by the object id of its change table.
 pub(super) type Instances = (Vec<CaptureInstance>, HashMap<i32, Arc<Layout>>);
@@ -31,19 +32,20 @@ pub(super) async fn database(connection: &mut Connection) -> Result<Database> {
         recovery_fork: None,
         snapshot_isolation: cells.flag(3)?,
         now: cells.utc(4)?,
+        local_now: cells.local(6)?,
         mask_order: if cells.flag(5)? { MaskOrder::LowOrdinalsLast } else { MaskOrder::LowOrdinalsFirst },
     })
 }
 
-/// The rows of a question that needs a permission which a reader of changes may lack; `None` where the server refuses it,
-/// which may cost the connection.
-pub(super) async fn permitted(connection: &mut Connection, text: &str, doing: &str) -> Result<Option<Vec<Row>>> {
+/// The rows of a question that needs a permission which a reader of changes may lack, or an object that not every server
+/// has. A refusal may cost the connection.
+pub(super) async fn told(connection: &mut Connection, text: &str, doing: &str) -> Result<Told<Vec<Row>>> {
     match connection.batch(text, doing).await {
-        Ok(results) => Ok(Some(results.into_iter().next().unwrap_or_default())),
+        Ok(results) => Ok(Told::Said(results.into_iter().next().unwrap_or_default())),
         Err(error) if error.kind() == Kind::Transient => Err(error),
         Err(error) => {
             tracing::debug!(error = %error.chain(), "the server does not tell");
-            Ok(None)
+            Ok(if error.code() == fault::MISSING { Told::Unknown } else { Told::Denied })
         }
     }
 }
@@ -90,7 +92,7 @@ pub(super) async fn instances(connection: &mut Connection, as_text: TimesAsText)
         };
         let columns = columns.remove(&object_id).ok_or_else(|| fault::changing(name))?;
         let is_direct = cells.flag(8)? && cells.flag(9)?;
-        found.push(CaptureInstance {
+        let mut instance = CaptureInstance {
             name: name.to_owned(),
             schema: schema.to_owned(),
             table: table.to_owned(),
@@ -100,11 +102,14 @@ pub(super) async fn instances(connection: &mut Connection, as_text: TimesAsText)
             start_lsn: cells.lsn(5)?,
             columns: columns.iter().map(|(captured, _)| captured.clone()).collect(),
             key: keys.remove(&object_id).unwrap_or_default(),
+            is_ordered: false,
             uncaptured: uncaptured.remove(&object_id).unwrap_or_default(),
             role: cells.text(7)?.map(str::to_owned),
             grade: if is_direct { OrderGrade::Command } else { OrderGrade::Sequence },
-        });
+        };
         let layout = Layout::new(columns.into_iter().map(|(_, column)| column).collect(), is_direct);
+        instance.is_ordered = Key::of(&instance, &layout).is_some();
+        found.push(instance);
         layouts.insert(object_id, Arc::new(layout));
     }
     Ok((found, layouts))

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::future::select_ok;
@@ -56,13 +57,15 @@ impl Default for Settings {
 }
 
 /// Where the server is, and how it is reached.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Place {
     pub(super) connection: SqlServerConnection,
     /// Certificates to trust beside those of the system, in PEM or DER.
     pub(super) trusted: Option<Vec<u8>>,
     pub(super) login: Arc<LoginCache>,
     pub(super) settings: Settings,
+    /// Whether the database has let the login in before: then it exists, and a refusal to open it passes.
+    pub(super) has_connected: AtomicBool,
 }
 
 /// An open connection, logged in, at the database, with nothing under way.
@@ -78,7 +81,8 @@ pub(super) struct Connection {
 pub(super) struct Facts {
     /// Whether the database allows SNAPSHOT isolation, under which the connection then reads.
     pub(super) snapshot_isolation: bool,
-    /// Whether the server can name its time zone (`CURRENT_TIMEZONE_ID`): SQL Server 2022 and Managed Instance.
+    /// Whether the server can name its time zone (`CURRENT_TIMEZONE_ID`): SQL Server 2022, Azure SQL Database and
+    /// Managed Instance.
     pub(super) knows_time_zone: bool,
 }
 
@@ -107,12 +111,25 @@ impl Place {
             let stream = self.dial(&host, port).await?;
             let config = self.driver_config(&host, port, login)?;
             match Box::pin(Client::connect(config, stream.compat_write())).await {
-                Ok(client) => return Connection::prepare(client, &self.settings).await,
+                Ok(client) => {
+                    self.has_connected.store(true, Ordering::Relaxed);
+                    return Connection::prepare(client, &self.settings).await;
+                }
                 Err(TdsError::Routing { host: other, port: other_port }) => (host, port) = (other, other_port),
-                Err(error) => return Err(fault::of(error, doing)),
+                Err(error) => return Err(self.login_fault(error, doing)),
             }
         }
         Err(fault::of(TdsError::Routing { host, port }, doing))
+    }
+
+    fn login_fault(&self, error: TdsError, doing: &str) -> Error {
+        if self.connection.encryption == Encryption::Strict && fault::is_no_answer_in_tls(&error) {
+            return fault::no_tds8(doing).caused_by(error);
+        }
+        if fault::is_closed_database(&error) && self.has_connected.load(Ordering::Relaxed) {
+            return fault::database_moving(doing);
+        }
+        fault::of(error, doing)
     }
 
     fn host<'p>(&'p self, login: &'p SqlServerLogin) -> Result<&'p str> {

@@ -10,6 +10,12 @@ use tiberius::error::{Error as TdsError, IoErrorKind, TokenError};
 use super::columns::Misfit;
 use crate::error::{Error, Kind};
 
+/// The code for an object that the server does not know.
+pub(super) const MISSING: &str = "InstanceMissing";
+
+/// The number with which a server refuses to open a database.
+const CANNOT_OPEN_DATABASE: u32 = 4060;
+
 /// From here on, the server has given the connection up.
 const FATAL_CLASS: u8 = 20;
 
@@ -119,13 +125,13 @@ fn server(answer: &ServerError, doing: &str) -> Error {
         313 => Error::data("PositionOutOfRange", format!("SQL Server no longer covers the range of changes while {doing}"))
             .hint("the clean-up job has passed the position, or the log was set back: run again to learn which")
             ,
-        208 | 4902 => Error::data("InstanceMissing", format!("SQL Server no longer knows an object while {doing}"))
+        208 | 4902 => Error::data(MISSING, format!("SQL Server no longer knows an object while {doing}"))
             .hint("change data capture was switched off, or the capture instance dropped; run again to read what is there"),
         207 => Error::transient("ColumnChanged", format!("SQL Server no longer knows a column while {doing}"))
             .hint("the next run reads the new list of columns"),
         18456 | 18452 | 18470 | 18486 | 18487 | 18488 | 40607 => unauthorized(number),
-        4060 | 911 | 916 | 4064 => Error::config("DatabaseNotFound", "SQL Server does not open the database for this login")
-            .hint("check `source.database`, and that the login has a user in it"),
+        CANNOT_OPEN_DATABASE | 911 | 916 | 4064 => Error::config("DatabaseNotFound", "SQL Server does not open the database for this login")
+            .hint("check `source.database`, and that the login has a user in it; during a failover this passes with the next run"),
         40615 | 40914 => Error::config("SqlServerDenied", "the server's firewall does not let this address in")
             .hint("add the address that the function has outside, or use a private endpoint"),
         229 | 230 | 262 | 297 | 300 | 301 | 371 | 15247 => denied(doing),
@@ -134,6 +140,7 @@ fn server(answer: &ServerError, doing: &str) -> Error {
         1205 => passing("SqlServerDeadlock", "SQL Server broke a deadlock by ending this query", doing),
         1222 => passing("SqlServerLocked", "another session holds a lock for too long", doing),
         3960 | 3961 | 3958 | 601 => passing("SqlServerMoved", "the data were changed under the query", doing),
+        3971 => passing("SqlServerMoved", "the server could not resume the session's transaction", doing),
         3952 => passing("SqlServerMoved", "SNAPSHOT isolation was switched off", doing),
         40197 | 40501 | 40540 | 40549 | 40550 | 40551 | 40552 | 40553 | 40613 | 40143 | 49918..=49920 | 10928 | 10929 | 4221 | 615 => {
             passing("SqlServerBusy", "the service is busy or moving the database", doing)
@@ -192,6 +199,41 @@ fn first_sentence(text: &str) -> &str {
 fn no_encryption(doing: &str) -> Error {
     Error::config("SqlServerTls", format!("SQL Server does not offer the encryption that is asked for while {doing}"))
         .hint("enable encryption on the server, or choose another `source.encrypt`")
+}
+
+/// Whether a server did not take up a TLS handshake: it hung up, or answered in another protocol.
+pub(super) fn is_no_answer_in_tls(error: &TdsError) -> bool {
+    match error {
+        TdsError::Io { kind: IoErrorKind::UnexpectedEof, message } => message.contains("handshake"),
+        TdsError::Io { kind, .. } => matches!(kind, IoErrorKind::ConnectionReset | IoErrorKind::InvalidData),
+        TdsError::Tls(text) => text.contains("handshake eof") || text.contains("InvalidContentType"),
+        _ => false,
+    }
+}
+
+/// A server that knows TDS 7 only, where everything was to be encrypted from the first byte.
+pub(super) fn no_tds8(doing: &str) -> Error {
+    Error::config(
+        "SqlServerTls",
+        format!(
+            "SQL Server did not take up the encryption that `source.encrypt: strict` starts with while {doing}: that is TDS 8, \
+             which SQL Server knows from 2022 on"
+        ),
+    )
+    .hint(
+        "set `source.encrypt` to `required`, which encrypts everything after a short negotiation and checks the certificate as \
+         well; if the server does know TDS 8, look at firewalls and proxies on the way",
+    )
+}
+
+/// Whether the server refused to open the database.
+pub(super) fn is_closed_database(error: &TdsError) -> bool {
+    matches!(error, TdsError::Server(token) if token.code() == CANNOT_OPEN_DATABASE)
+}
+
+/// The database was open to this login a moment ago, and is not now: it is failing over, or was just dropped.
+pub(super) fn database_moving(doing: &str) -> Error {
+    passing("SqlServerUnavailable", "the database was open a moment ago and is not now, as during a failover", doing)
 }
 
 /// What may be told of a server's error.

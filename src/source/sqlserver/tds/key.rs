@@ -16,6 +16,7 @@ pub(super) struct Key<'l> {
 
 #[derive(Debug)]
 struct KeyColumn<'l> {
+    name: &'l str,
     /// Its place among the columns of the query.
     index: usize,
     quoted: String,
@@ -46,8 +47,8 @@ impl<'l> Key<'l> {
 
     /// The place after `row`.
     pub(super) fn mark(&self, row: &Row) -> Result<KeyMark> {
-        let values: Option<Vec<Option<String>>> =
-            self.columns.iter().map(|column| text(row.get_column_data(column.index).ok()?).ok()).collect();
+        let value = |column: &KeyColumn<'l>| Some((column.name, text(row.get_column_data(column.index).ok()?).ok()?));
+        let values: Option<Vec<(&str, Option<String>)>> = self.columns.iter().map(value).collect();
         let mark = values.and_then(|values| serde_json::to_string(&values).ok()).map(KeyMark);
         mark.ok_or_else(|| Error::internal("KeyUnreadable", "a value of the key cannot be written down"))
     }
@@ -58,8 +59,7 @@ impl<'l> Key<'l> {
     /// # Errors
     /// `KeyChanged` (kind `Data`) for a mark of another key.
     pub(super) fn behind(&self, mark: &KeyMark) -> Result<Behind> {
-        let values: Option<Vec<Option<String>>> = serde_json::from_str(&mark.0).ok();
-        let values = values.filter(|values| values.len() == self.columns.len()).ok_or_else(key_changed)?;
+        let values = self.values(mark).ok_or_else(key_changed)?;
         let mut parameters = Vec::new();
         let (mut equal, mut alternatives) = (String::new(), Vec::new());
         for (column, value) in self.columns.iter().zip(values) {
@@ -79,11 +79,24 @@ impl<'l> Key<'l> {
     }
 }
 
+impl Key<'_> {
+    /// The values of a mark of this key. Older marks do not say of which columns they are.
+    fn values(&self, mark: &KeyMark) -> Option<Vec<Option<String>>> {
+        if let Ok(named) = serde_json::from_str::<Vec<(String, Option<String>)>>(&mark.0) {
+            let is_same = named.iter().map(|(name, _)| name.as_str()).eq(self.columns.iter().map(|column| column.name));
+            return is_same.then(|| named.into_iter().map(|(_, value)| value).collect());
+        }
+        let values: Vec<Option<String>> = serde_json::from_str(&mark.0).ok()?;
+        (values.len() == self.columns.len()).then_some(values)
+    }
+}
+
 impl<'l> KeyColumn<'l> {
     fn of(name: &str, layout: &'l Layout) -> Option<Self> {
         let index = layout.columns.iter().position(|column| column.name == name)?;
-        let quoted = quote(layout.columns.get(index)?.source_name.as_deref()?);
-        let column = Self { index, quoted, layout };
+        let found = layout.columns.get(index)?;
+        let quoted = quote(found.source_name.as_deref()?);
+        let column = Self { name: &found.name, index, quoted, layout };
         column.parse(1).ok().map(|_| column)
     }
 
@@ -96,7 +109,7 @@ impl<'l> KeyColumn<'l> {
 
 pub(super) fn key_changed() -> Error {
     Error::data("KeyChanged", "the key of the table is another one than when its first load began")
-        .hint("remove the table's state, so that the first load begins again")
+        .hint("remove the table's state and the parts of its full load, so that the first load begins again")
 }
 
 #[cfg(test)]

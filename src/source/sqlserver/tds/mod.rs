@@ -24,6 +24,7 @@ mod types;
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -37,7 +38,7 @@ use self::connection::{Connection, Place};
 use self::layout::Layout;
 use super::{
     CaptureErrors, CaptureInstance, CommitTime, Database, Images, KeyMark, LsnRange, RowsRead, Server, TakeChanges,
-    TakeRows,
+    TakeRows, Told,
 };
 use crate::config::{SqlServerConnection, TimesAsText};
 use crate::error::Result;
@@ -64,7 +65,7 @@ impl TdsServer {
         as_text: TimesAsText,
         settings: Settings,
     ) -> Self {
-        let place = Place { connection, trusted, login, settings };
+        let place = Place { connection, trusted, login, settings, has_connected: AtomicBool::default() };
         Self { place, as_text, idle: Mutex::default(), layouts: Mutex::default() }
     }
 
@@ -211,12 +212,16 @@ impl Server for TdsServer {
         Ok(minutes.and_then(|minutes| u64::try_from(minutes).ok()).map(|minutes| Duration::from_secs(minutes * 60)))
     }
 
-    async fn capture_errors(&self) -> Result<Option<CaptureErrors>> {
+    async fn capture_errors(&self) -> Result<Told<CaptureErrors>> {
         let doing = "asking for the errors of the capture job";
-        let Some(rows) = self.permitted(sql::CAPTURE_ERRORS, doing).await? else { return Ok(None) };
-        let Some(row) = rows.first() else { return Ok(Some(CaptureErrors::default())) };
+        let rows = match self.told(sql::CAPTURE_ERRORS, doing).await? {
+            Told::Said(rows) => rows,
+            Told::Denied => return Ok(Told::Denied),
+            Told::Unknown => return Ok(Told::Unknown),
+        };
+        let Some(row) = rows.first() else { return Ok(Told::Said(CaptureErrors::default())) };
         let cells = Cells::new(row, doing);
-        Ok(Some(CaptureErrors { count: cells.id(0)?, newest: Some((cells.id(1)?, cells.local(2)?)) }))
+        Ok(Told::Said(CaptureErrors { count: cells.id(0)?, newest: Some((cells.id(1)?, cells.local(2)?)) }))
     }
 
     async fn denied_columns(&self) -> Result<Vec<(i32, String)>> {
@@ -228,12 +233,19 @@ impl Server for TdsServer {
 }
 
 impl TdsServer {
-    /// The rows of a question that this login may not be permitted to ask; `None` where it is not. A refusal may cost the
-    /// connection.
+    /// The rows of a question that this login may not be permitted to ask; `None` where it is not, and where the server does
+    /// not know what is asked for. A refusal may cost the connection.
     async fn permitted(&self, text: &str, doing: &str) -> Result<Option<Vec<Row>>> {
+        Ok(match self.told(text, doing).await? {
+            Told::Said(rows) => Some(rows),
+            Told::Denied | Told::Unknown => None,
+        })
+    }
+
+    async fn told(&self, text: &str, doing: &str) -> Result<Told<Vec<Row>>> {
         let mut connection = self.connection().await?;
-        let rows = catalog::permitted(&mut connection, text, doing).await?;
-        if rows.is_some() {
+        let rows = catalog::told(&mut connection, text, doing).await?;
+        if matches!(rows, Told::Said(_)) {
             self.give_back(connection);
         }
         Ok(rows)

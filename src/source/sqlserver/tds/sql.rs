@@ -1,6 +1,10 @@
 //! Every text that is sent to a server. Each begins with a comment that names it, for whoever reads the server's traces.
 //!
 //! Names come from the server's catalog and are quoted by [`quote`]; values are parameters, LSNs as binary ones.
+//!
+//! The catalog (`sys.…`) and the tables of change data capture (`cdc.…`) may have two collations: in Azure SQL Database, and
+//! in a contained database, with a collation of its own. Where texts of both meet, the text says which one holds, because
+//! the server refuses to choose (errors 468 and 451).
 
 use std::time::Duration;
 
@@ -19,7 +23,7 @@ pub(super) fn session(lock_timeout: Duration) -> String {
          QUOTED_IDENTIFIER ON; SET NUMERIC_ROUNDABORT OFF; SET IMPLICIT_TRANSACTIONS OFF; SET XACT_ABORT ON; \
          SET TEXTSIZE 2147483647; SET DEADLOCK_PRIORITY LOW; SET LOCK_TIMEOUT {}; \
          SELECT CAST(CASE WHEN snapshot_isolation_state = 1 THEN 1 ELSE 0 END AS bit), \
-         CAST(CASE WHEN CAST(SERVERPROPERTY('EngineEdition') AS int) = 8 \
+         CAST(CASE WHEN CAST(SERVERPROPERTY('EngineEdition') AS int) IN (5, 8) \
          OR CAST(SERVERPROPERTY('ProductMajorVersion') AS int) >= 16 \
          AND CAST(SERVERPROPERTY('EngineEdition') AS int) IN (2, 3, 4) THEN 1 ELSE 0 END AS bit) \
          FROM sys.databases WHERE database_id = DB_ID()",
@@ -31,12 +35,12 @@ pub(super) fn session(lock_timeout: Duration) -> String {
 pub(super) const SNAPSHOT_ISOLATION: &str = "/* cdc-to-s3: isolation */ SET TRANSACTION ISOLATION LEVEL SNAPSHOT";
 
 /// The database and its condition: server, name, CDC on, SNAPSHOT allowed, clock in UTC, whether bit 1 of an update mask is
-/// in its last byte.
+/// in its last byte, clock in local time.
 pub(super) const DATABASE: &str = "/* cdc-to-s3: database */ \
     SELECT COALESCE(N'availability group ' + CAST(d.group_database_id AS nvarchar(36)), \
     CAST(SERVERPROPERTY('ServerName') AS nvarchar(256)), N''), d.name, d.is_cdc_enabled, \
     CAST(CASE WHEN d.snapshot_isolation_state = 1 THEN 1 ELSE 0 END AS bit), SYSUTCDATETIME(), \
-    CAST(sys.fn_cdc_is_bit_set(1, 0x0001) AS bit) \
+    CAST(sys.fn_cdc_is_bit_set(1, 0x0001) AS bit), SYSDATETIME() \
     FROM sys.databases AS d WHERE d.database_id = DB_ID()";
 
 /// The restore lineage. Needs a permission that a reader of changes may lack.
@@ -72,6 +76,10 @@ pub(super) const DENIED_COLUMNS: &str = "/* cdc-to-s3: denied columns */ \
 ///
 /// A type is taken from the change table, or from the query function where the table may not be seen. For the system's CLR
 /// types, which share one `system_type_id`, the user type names the type; an alias is named by what it stands for.
+///
+/// The key is that of the index which change data capture was told of, by default the primary key. Where there was none, it
+/// is the first unique index over columns that are all captured and never NULL, the primary key before others: a table may
+/// have got one since.
 pub(super) const INSTANCES: &str = "/* cdc-to-s3: instances */ \
     SELECT ct.object_id, ct.capture_instance, ct.source_object_id, s.name, o.name, ct.start_lsn, \
     CAST(ct.create_date AS datetime2(3)), ct.role_name, \
@@ -84,22 +92,37 @@ pub(super) const INSTANCES: &str = "/* cdc-to-s3: instances */ \
     LEFT JOIN sys.schemas AS s ON s.schema_id = o.schema_id \
     ORDER BY ct.object_id; \
     SELECT cc.object_id, cc.column_name, cc.column_ordinal, CAST(cc.is_computed AS bit), \
-    COALESCE(t.name, f.type_name, cc.column_type), COALESCE(c.max_length, f.max_length), \
+    COALESCE(t.name COLLATE DATABASE_DEFAULT, f.type_name COLLATE DATABASE_DEFAULT, \
+    cc.column_type COLLATE DATABASE_DEFAULT), COALESCE(c.max_length, f.max_length), \
     COALESCE(c.precision, f.precision), COALESCE(c.scale, f.scale), COALESCE(c.collation_name, f.collation_name), \
     CAST(COLLATIONPROPERTY(COALESCE(c.collation_name, f.collation_name), 'CodePage') AS int), sc.name \
     FROM cdc.captured_columns AS cc \
     JOIN cdc.change_tables AS ct ON ct.object_id = cc.object_id \
-    LEFT JOIN sys.columns AS c ON c.object_id = cc.object_id AND c.name = cc.column_name \
+    LEFT JOIN sys.columns AS c ON c.object_id = cc.object_id AND c.name COLLATE DATABASE_DEFAULT = cc.column_name \
     LEFT JOIN sys.types AS t ON t.user_type_id = \
     CASE WHEN c.system_type_id = 240 THEN c.user_type_id ELSE c.system_type_id END \
     OUTER APPLY (SELECT ft.name AS type_name, fc.max_length, fc.precision, fc.scale, fc.collation_name \
     FROM sys.columns AS fc JOIN sys.types AS ft ON ft.user_type_id = \
     CASE WHEN fc.system_type_id = 240 THEN fc.user_type_id ELSE fc.system_type_id END \
     WHERE fc.object_id = OBJECT_ID(N'cdc.' + QUOTENAME(N'fn_cdc_get_all_changes_' + ct.capture_instance)) \
-    AND fc.name = cc.column_name) AS f \
+    AND fc.name COLLATE DATABASE_DEFAULT = cc.column_name) AS f \
     LEFT JOIN sys.columns AS sc ON sc.object_id = ct.source_object_id AND sc.column_id = cc.column_id \
     ORDER BY cc.object_id, cc.column_ordinal; \
-    SELECT ic.object_id, ic.column_name FROM cdc.index_columns AS ic ORDER BY ic.object_id, ic.index_ordinal; \
+    SELECT k.object_id, k.column_name FROM (\
+    SELECT ic.object_id, ic.column_name, CAST(ic.index_ordinal AS int) AS ordinal FROM cdc.index_columns AS ic \
+    UNION ALL SELECT ct.object_id, cc.column_name, CAST(xc.key_ordinal AS int) FROM cdc.change_tables AS ct \
+    CROSS APPLY (SELECT TOP (1) i.index_id FROM sys.indexes AS i \
+    WHERE i.object_id = ct.source_object_id AND i.is_unique = 1 AND i.is_disabled = 0 AND i.is_hypothetical = 0 \
+    AND i.has_filter = 0 AND NOT EXISTS (SELECT 1 FROM sys.index_columns AS x \
+    JOIN sys.columns AS c ON c.object_id = x.object_id AND c.column_id = x.column_id \
+    LEFT JOIN cdc.captured_columns AS held ON held.object_id = ct.object_id AND held.column_id = x.column_id \
+    WHERE x.object_id = i.object_id AND x.index_id = i.index_id AND x.key_ordinal > 0 \
+    AND (c.is_nullable = 1 OR c.is_computed = 1 OR held.column_id IS NULL)) \
+    ORDER BY i.is_primary_key DESC, i.index_id) AS u \
+    JOIN sys.index_columns AS xc ON xc.object_id = ct.source_object_id AND xc.index_id = u.index_id AND xc.key_ordinal > 0 \
+    JOIN cdc.captured_columns AS cc ON cc.object_id = ct.object_id AND cc.column_id = xc.column_id \
+    WHERE NOT EXISTS (SELECT 1 FROM cdc.index_columns AS own WHERE own.object_id = ct.object_id)\
+    ) AS k ORDER BY k.object_id, k.ordinal; \
     SELECT ct.object_id, sc.name FROM cdc.change_tables AS ct \
     JOIN sys.columns AS sc ON sc.object_id = ct.source_object_id \
     WHERE NOT EXISTS (SELECT 1 FROM cdc.captured_columns AS cc WHERE cc.object_id = ct.object_id \

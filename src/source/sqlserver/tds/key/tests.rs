@@ -33,6 +33,7 @@ fn instance(key: &[&str]) -> CaptureInstance {
         start_lsn: None,
         columns: Vec::new(),
         key: key.iter().map(|name| (*name).to_owned()).collect(),
+        is_ordered: !key.is_empty(),
         uncaptured: Vec::new(),
         role: None,
         grade: OrderGrade::Command,
@@ -57,6 +58,17 @@ fn the_rows_behind_a_mark_are_greater_in_the_first_column_that_differs() {
 }
 
 #[test]
+fn a_mark_of_other_columns_is_refused_however_many_they_are() {
+    let layout = layout(&[("a", "int"), ("b", "int"), ("f", "xml")]);
+    let key = Key::of(&instance(&["a", "b"]), &layout).unwrap();
+    assert!(key.behind(&mark(r#"[["a", "1"], ["b", "2"]]"#)).is_ok());
+    for other in [r#"[["b", "1"], ["a", "2"]]"#, r#"[["a", "1"], ["c", "2"]]"#, r#"[["a", "1"]]"#, r#"["1"]"#, "{"] {
+        assert_eq!(key.behind(&mark(other)).unwrap_err().code(), "KeyChanged", "{other}");
+    }
+    assert!(Key::of(&instance(&["f"]), &layout).is_none());
+}
+
+#[test]
 fn null_comes_before_every_value() {
     let layout = layout(&[("a", "int"), ("b", "int")]);
     let key = Key::of(&instance(&["a", "b"]), &layout).unwrap();
@@ -77,7 +89,7 @@ fn a_mark_keeps_the_digits_that_the_column_does_not() {
         .into_iter()
         .zip(values)
         .fold(Row::builder(), |builder, ((name, kind), value)| builder.column(name, kind, value));
-    assert_eq!(key.mark(&builder.build()).unwrap(), mark(r#"["1970-01-01T00:00:00.0000001",null]"#));
+    assert_eq!(key.mark(&builder.build()).unwrap(), mark(r#"[["at","1970-01-01T00:00:00.0000001"],["id",null]]"#));
 }
 
 #[test]

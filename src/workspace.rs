@@ -5,6 +5,7 @@
 
 use std::fs::{self, File};
 use std::io;
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -53,10 +54,57 @@ impl Workspace {
         self.0.dir.path()
     }
 
-    /// A path for a new file that nobody else was given.
-    pub fn new_file(&self, name: &str) -> PathBuf {
+    /// A new file that nobody else was given. It is not created, and is removed with the last clone of the value.
+    pub fn new_file(&self, name: &str) -> WorkFile {
         let number = self.0.next.fetch_add(1, Ordering::Relaxed);
-        self.path().join(format!("{number}-{name}"))
+        WorkFile::owned(self.path().join(format!("{number}-{name}")))
+    }
+}
+
+/// The path of a file, and the file itself where it is [`owned`](Self::owned): a run must not keep what it no longer reads.
+#[derive(Clone, Debug)]
+pub struct WorkFile(Arc<Held>);
+
+#[derive(Debug)]
+struct Held {
+    path: PathBuf,
+    owned: bool,
+}
+
+impl WorkFile {
+    /// A file that is removed with the last clone of this value.
+    pub fn owned(path: PathBuf) -> Self {
+        Self(Arc::new(Held { path, owned: true }))
+    }
+}
+
+/// A file that belongs to somebody else, and stays.
+impl From<PathBuf> for WorkFile {
+    fn from(path: PathBuf) -> Self {
+        Self(Arc::new(Held { path, owned: false }))
+    }
+}
+
+impl Deref for WorkFile {
+    type Target = Path;
+
+    fn deref(&self) -> &Path {
+        &self.0.path
+    }
+}
+
+impl AsRef<Path> for WorkFile {
+    fn as_ref(&self) -> &Path {
+        self
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        // It may never have been created, or be gone with its folder.
+        if self.owned {
+            let _ = fs::remove_file(&self.path);
+        }
     }
 }
 

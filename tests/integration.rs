@@ -5,6 +5,7 @@ mod cli;
 mod config_schema;
 mod consume;
 mod crash;
+mod disk;
 mod events;
 mod fingerprints;
 mod golden;

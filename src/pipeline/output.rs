@@ -1,7 +1,6 @@
 //! The two files of a table under construction, each encoded on a thread of its own, and the fingerprints of the changes
 //! as they were written.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
@@ -20,7 +19,7 @@ use crate::lake::parquet::{Encoding, ParquetWriter};
 use crate::lake::store::{Payload, Stages};
 use crate::lake::with_op;
 use crate::table::{ColumnType, Rows, TableName, TableSchema, widen};
-use crate::workspace::Workspace;
+use crate::workspace::{WorkFile, Workspace};
 
 /// Batches that may wait for an encoder.
 const WAITING: usize = 4;
@@ -198,7 +197,7 @@ pub(super) struct Encoder {
 }
 
 impl Encoder {
-    pub(super) fn start(path: PathBuf, schema: SchemaRef, encoding: Encoding) -> Result<Self> {
+    pub(super) fn start(path: WorkFile, schema: SchemaRef, encoding: Encoding) -> Result<Self> {
         Self::of(ParquetWriter::create(path, schema, encoding))
     }
 

@@ -2,14 +2,13 @@
 
 use std::fs::{self, File};
 use std::io::Write;
-use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use cdc_to_s3::Kind;
 use cdc_to_s3::lake::store::{
     Ahead, Condition, DirStore, Growth, ObjectStore, Payload, Put, S3Options, S3Store, Stages, Underway,
 };
+use cdc_to_s3::workspace::WorkFile;
 use tempfile::TempDir;
 
 use super::s3::{aborts, begun, client, completed, part};
@@ -19,7 +18,7 @@ use crate::support::script::{Answer, Server};
 
 /// A file that is being written, and followed where a store does that.
 pub(super) struct Following {
-    path: PathBuf,
+    path: WorkFile,
     file: File,
     len: u64,
     staged: Option<(Growth, Ahead)>,
@@ -29,7 +28,7 @@ pub(super) struct Following {
 impl Following {
     pub(super) fn begin(stages: &Stages, key: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("file");
+        let path = WorkFile::from(folder.path().join("file"));
         let staged = stages.begin(key, &path);
         Self { file: File::create(&path).unwrap(), path, len: 0, staged, folder }
     }
@@ -48,7 +47,7 @@ impl Following {
     pub(super) fn finish(mut self, content: &[u8]) -> Payload {
         self.write(content);
         let _ = self.folder.keep();
-        let (path, len) = (Arc::new(self.path), self.len);
+        let (path, len) = (self.path, self.len);
         match self.staged {
             Some((growth, ahead)) => {
                 growth.complete();

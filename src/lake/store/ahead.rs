@@ -9,7 +9,6 @@
 
 use std::convert::Infallible;
 use std::fmt;
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::future::BoxFuture;
@@ -18,6 +17,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{Condition, ObjectStore, Put};
 use crate::error::Result;
+use crate::workspace::WorkFile;
 
 /// How a store works ahead: the work for one object, to be spawned.
 pub type Stager = Arc<dyn Fn(Task) -> BoxFuture<'static, ()> + Send + Sync>;
@@ -40,7 +40,7 @@ pub(super) struct Order {
 /// A file that is being written, for those who follow it.
 #[derive(Clone, Debug)]
 pub(super) struct GrowingFile {
-    pub(super) path: Arc<PathBuf>,
+    pub(super) path: WorkFile,
     extent: watch::Receiver<Extent>,
 }
 
@@ -132,12 +132,12 @@ impl Stages {
 
     /// Begins the work for the object `key`, whose content is about to be written to a new file at `path`, from its
     /// beginning to its end.
-    pub fn begin(&self, key: &str, path: &Path) -> Option<(Growth, Ahead)> {
+    pub fn begin(&self, key: &str, path: &WorkFile) -> Option<(Growth, Ahead)> {
         let stager = self.stager.as_ref()?;
         let (growth, extent) = watch::channel(Extent::default());
         let (order, ordered) = oneshot::channel();
         let (owner, abandoned) = oneshot::channel();
-        let file = GrowingFile { path: Arc::new(path.to_path_buf()), extent };
+        let file = GrowingFile { path: path.clone(), extent };
         let work = stager(Task { key: key.to_owned(), file, order: ordered, abandoned });
         let alive = self.alive.clone();
         self.runtime.spawn(async move {

@@ -131,7 +131,7 @@ impl ObjectStore for DirStore {
 async fn stage_ahead(store: DirStore, task: Task) {
     let Task { key, mut file, order, .. } = task;
     let Some(len) = file.completed().await else { return };
-    let (stager, payload) = (store.clone(), Payload::File { path: Arc::clone(&file.path), len });
+    let (stager, payload) = (store.clone(), Payload::File { path: file.path.clone(), len });
     let staged = match blocking(move || stager.stage(&payload)).await {
         Ok(staged) => staged,
         Err(error) => return tracing::debug!(key, error = %error.chain(), "a file could not be staged ahead"),

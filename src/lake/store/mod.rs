@@ -20,8 +20,7 @@ mod url;
 
 use std::fmt::Debug;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::Path;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -34,6 +33,7 @@ pub use self::memory::MemoryStore;
 pub use self::s3::{S3ClientOptions, S3Options, S3Store, S3Timing, s3_client};
 pub use self::url::LakeUrl;
 use crate::error::{Error, Result};
+use crate::workspace::WorkFile;
 
 /// The version of an object's content, opaque; equal tags mean equal content.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
@@ -119,15 +119,15 @@ pub enum Payload {
     Memory(Bytes),
     /// A complete file that nobody writes to any more.
     File {
-        /// Where it is; removed by its owner, not by the store.
-        path: Arc<PathBuf>,
+        /// Where it is; its last holder removes it.
+        path: WorkFile,
         /// Its length in bytes.
         len: u64,
     },
     /// Such a file, which a store has followed while it was being written.
     Staged {
         /// Where it is, as above: the store may want it after all.
-        path: Arc<PathBuf>,
+        path: WorkFile,
         /// Its length in bytes.
         len: u64,
         /// What was done ahead.

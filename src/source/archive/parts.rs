@@ -19,6 +19,7 @@ use super::{Archive, Member, find, listed_name, zipped};
 use crate::config::Limits;
 use crate::error::{Error, Result};
 use crate::table::TableName;
+use crate::workspace::WorkFile;
 
 /// How much of the directory is fetched at a time.
 const BLOCK: u64 = 1 << 20;
@@ -29,7 +30,7 @@ const LONGEST_NAME_AND_EXTRA: u64 = 2 * u16::MAX as u64;
 
 /// An archive of which some bytes are here.
 pub(crate) struct Parts {
-    path: PathBuf,
+    path: WorkFile,
     file: File,
     len: u64,
     /// What is here: in order, neither touching nor overlapping.
@@ -60,7 +61,7 @@ impl Parts {
     pub(crate) fn create(path: PathBuf, len: u64) -> Result<Self> {
         let file = File::options().read(true).write(true).create(true).truncate(true).open(&path);
         let file = file.and_then(|file| file.set_len(len).map(|()| file)).map_err(|error| unwritable(&path, error))?;
-        Ok(Self { path, file, len, here: Vec::new() })
+        Ok(Self { path: WorkFile::owned(path), file, len, here: Vec::new() })
     }
 
     /// Where the file is.
@@ -134,7 +135,7 @@ impl Parts {
             return Next::Whole;
         }
         let members: Vec<Member> = vec![read];
-        Next::Ready(Archive { path: Arc::new(self.path.clone()), members: Arc::new(members), limits })
+        Next::Ready(Archive { path: self.path.clone(), members: Arc::new(members), limits })
     }
 
     fn reader(&self, missed: &Rc<Cell<Option<u64>>>) -> PartsReader<'_> {

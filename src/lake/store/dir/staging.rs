@@ -133,7 +133,7 @@ impl Staged {
         let etag = match payload {
             Payload::Memory(bytes) => self.file.write_all(bytes).map(|()| tag_of(bytes)).map_err(fault)?,
             Payload::File { path, len } | Payload::Staged { path, len, .. } => {
-                let mut content = File::open(path.as_path()).map_err(|error| payload_changed(path).caused_by(error))?;
+                let mut content = File::open(&**path).map_err(|error| payload_changed(path).caused_by(error))?;
                 let (etag, copied) = copy(&mut content, &mut self.file).map_err(fault)?;
                 if copied != *len {
                     return Err(payload_changed(path));

@@ -32,7 +32,7 @@ use crate::source::Source;
 use crate::source::archive::Archive;
 use crate::table::{TableName, TableSpec};
 use crate::telemetry;
-use crate::trigger::{Deadline, Request};
+use crate::trigger::{Deadline, Request, out_of_time};
 use crate::workspace::Workspace;
 
 /// How long a claim holds beside the time of the upload. It is made when all is ready to be stored, so that a run that
@@ -194,7 +194,7 @@ impl Run<'_> {
         Ok(archive)
     }
 
-    /// Refuses to begin what cannot be finished before the deadline.
+    /// Refuses to start what cannot be finished before the deadline.
     fn require_time(&self, needed: Duration) -> Result<()> {
         if self.request.deadline.allows(needed) { Ok(()) } else { Err(out_of_time()) }
     }
@@ -255,11 +255,6 @@ pub(crate) async fn within<T>(deadline: Deadline, work: impl Future<Output = Res
         None => work.await,
         Some(left) => tokio::time::timeout(left, work).await.unwrap_or_else(|_| Err(out_of_time())),
     }
-}
-
-pub(crate) fn out_of_time() -> Error {
-    Error::transient("OutOfTime", "the run's time is up")
-        .hint("the next run does what is left; give the function a longer timeout or more memory if this repeats")
 }
 
 fn is_not_ready(error: &Error) -> bool {

@@ -20,7 +20,7 @@ use crate::table::{
     ColumnType, Findings, OnDuplicateKey, PassError, Provenance, SchemaChange, TableFile, TableSchema, TableSpec,
     empty_table,
 };
-use crate::trigger::Deadline;
+use crate::trigger::{Deadline, out_of_time};
 
 /// How often a pass may begin again: once for the encoding, once for the types.
 const PASSES: usize = 3;
@@ -136,6 +136,9 @@ fn pass(job: &Job, schema: &TableSchema) -> Result<Pass, PassError> {
         OnDuplicateKey::Last => Some(last_lines(job, schema, plan.own())?),
         _ => None,
     };
+    if job.stored.as_ref().is_none_or(|stored| stored.columns != schema.columns) {
+        job.destination.stages.go();
+    }
     let mut output = Output::create(job.destination.clone(), schema, order.map(|(_, order)| order))?;
     let mut findings = Findings::default();
     let outcome = ahead(
@@ -165,7 +168,7 @@ fn pass(job: &Job, schema: &TableSchema) -> Result<Pass, PassError> {
 
 /// Nothing is lost by stopping here.
 fn in_time(job: &Job) -> Result<()> {
-    if job.deadline.allows(Duration::from_millis(1)) { Ok(()) } else { Err(super::out_of_time()) }
+    if job.deadline.allows(Duration::from_millis(1)) { Ok(()) } else { Err(out_of_time()) }
 }
 
 /// The line on which each key occurs last.

@@ -10,6 +10,7 @@ mod step;
 use chrono::{DateTime, SubsecRound, Utc};
 
 pub use self::deadline::Deadline;
+pub(crate) use self::deadline::out_of_time;
 pub use self::step::Step;
 use crate::config::{ConfigSource, Faults};
 use crate::error::{Error, Result};

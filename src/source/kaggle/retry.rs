@@ -9,9 +9,9 @@ use std::time::Duration;
 use tokio::time::{sleep, timeout};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use super::{Settings, fault};
+use super::Settings;
 use crate::error::{Error, Result};
-use crate::trigger::Deadline;
+use crate::trigger::{Deadline, out_of_time};
 
 /// How a try failed.
 #[derive(Debug)]
@@ -91,7 +91,7 @@ impl<'a> Retries<'a> {
 pub(super) async fn within<T>(deadline: Deadline, operation: impl Future<Output = Result<T>>) -> Result<T> {
     match deadline.remaining() {
         None => operation.await,
-        Some(left) => timeout(left, operation).await.unwrap_or_else(|_| Err(fault::out_of_time())),
+        Some(left) => timeout(left, operation).await.unwrap_or_else(|_| Err(out_of_time())),
     }
 }
 
@@ -107,6 +107,7 @@ fn spend(used: &mut u32, limit: u32, error: Error) -> Result<Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::source::kaggle::fault;
 
     fn retries(settings: &Settings) -> Retries<'_> {
         Retries::new(settings, Deadline::NONE, "GetDataset owner/slug".to_owned())

@@ -23,7 +23,7 @@ use tokio::sync::Mutex;
 
 pub use self::planned::{Finish, Plan, finish, plan};
 use crate::error::{Error, Result};
-use crate::lake::commit::{Runner, StateVersion, TableLog};
+use crate::lake::commit::{LONGEST_CLAIM, Runner, StateVersion, TableLog};
 use crate::lake::layout::{self, RunTime};
 use crate::lake::store::{Condition, ObjectStore, Payload, Put, read_all};
 use crate::position::Position;
@@ -158,7 +158,8 @@ impl Run<'_> {
     /// This run at this moment, with claims that hold until an upload of that length is surely over.
     fn runner(&self, upload: Duration) -> Runner {
         let now = self.request.now + TimeDelta::from_std(self.started.elapsed()).unwrap_or_default();
-        let holds = TimeDelta::from_std(CLAIM_TIME + upload * 2).unwrap_or(TimeDelta::hours(1));
+        let holds =
+            TimeDelta::from_std(CLAIM_TIME + upload * 2).map_or(LONGEST_CLAIM, |holds| holds.min(LONGEST_CLAIM));
         Runner {
             owner: self.request.identity.clone(),
             run_at: RunTime::new(self.request.run_at),

@@ -12,6 +12,7 @@ mod golden;
 mod handler;
 mod hostile;
 mod kaggle;
+mod latency;
 mod networks;
 mod operate;
 mod properties;

@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use arrow::datatypes::SchemaRef;
 use bytes::Bytes;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::fetch::collect;
 use super::footer::{FileKind, Footer};
@@ -40,6 +40,13 @@ const ATTEMPTS: u32 = 4;
 
 /// The pause after the first unclear answer; it doubles with each try.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
+
+/// The longest time for which any run claims a table.
+pub const LONGEST_CLAIM: TimeDelta = TimeDelta::days(1);
+
+/// How long a claim is watched whose expiry no run can have asked for, before it is taken over: a run that holds it and is
+/// about to end does so meanwhile. The same for all runs, because one of the two clocks is wrong and neither tells which.
+const DOUBTFUL_CLAIM_PAUSE: Duration = Duration::from_secs(5);
 
 /// Who runs, and when.
 #[derive(Clone, Debug)]
@@ -75,6 +82,9 @@ impl StateVersion {
 pub enum Entry {
     /// No claim is in the way.
     Free,
+    /// An expired claim was in the way. This is the object at its key, a tombstone or what its owner had published after all:
+    /// it is part of the log, whatever a listing says (see [`BaseOutline::with`]).
+    Fenced(Box<(String, Footer)>),
     /// This run, or its twin, claimed the table before: go on with the same object and position.
     Resume(Claim),
     /// Somebody else holds a claim that has not expired.
@@ -149,7 +159,12 @@ impl<'a> TableLog<'a> {
         if claim.owner == self.runner.owner {
             return Ok(Entry::Resume(claim.clone()));
         }
-        if claim.expires > self.runner.now {
+        let left = claim.expires - self.runner.now;
+        if left > LONGEST_CLAIM {
+            if self.is_alive(version, claim).await? {
+                return Ok(Entry::Busy(claim.clone()));
+            }
+        } else if left > TimeDelta::zero() {
             return Ok(Entry::Busy(claim.clone()));
         }
         tracing::warn!(
@@ -158,12 +173,26 @@ impl<'a> TableLog<'a> {
             key = claim.cdc_key,
             "taking over the claim of a run that stopped"
         );
-        self.occupy(claim, version.state.head.as_ref()).await?;
-        Ok(Entry::Free)
+        let footer = self.occupy(claim, version.state.head.as_ref()).await?;
+        Ok(Entry::Fenced(Box::new((claim.cdc_key.clone(), footer))))
     }
 
-    /// Creates an object of no rows at the key of a foreign claim, or finds one there.
-    async fn occupy(&self, claim: &Claim, head: Option<&Head>) -> Result<()> {
+    /// Watches a claim whose expiry lies absurdly far ahead, and says whether the state has changed meanwhile.
+    async fn is_alive(&self, version: &StateVersion, claim: &Claim) -> Result<bool> {
+        tracing::warn!(
+            table = self.place.table(),
+            owner = claim.owner,
+            expires = %claim.expires,
+            "the claim of another run lasts longer than any run asks for: its clock or this one is wrong"
+        );
+        if !self.first_pause.is_zero() {
+            tokio::time::sleep(DOUBTFUL_CLAIM_PAUSE).await;
+        }
+        Ok(self.read_state().await? != *version)
+    }
+
+    /// Creates an object of no rows at the key of a foreign claim, or finds one there; its footer.
+    async fn occupy(&self, claim: &Claim, head: Option<&Head>) -> Result<Footer> {
         let schema = head.map(|head| head.schema.clone()).unwrap_or_default();
         let footer = self.tombstone(claim, head, schema);
         let columns = self.columns.clone().unwrap_or_else(|| super::cdc_schema(&footer.schema));
@@ -171,12 +200,12 @@ impl<'a> TableLog<'a> {
         let mut tries = Tries::new(self.first_pause);
         loop {
             match self.store.put(&claim.cdc_key, &payload, &Condition::Absent).await {
-                Ok(Put::Written(_)) => return Ok(()),
+                Ok(Put::Written(_)) => return Ok(footer),
                 Ok(Put::Refused) => {}
                 Err(error) => tries.again(error).await?,
             }
-            if read_footer(self.store, &claim.cdc_key).await?.is_some() {
-                return Ok(());
+            if let Some((there, _)) = read_footer(self.store, &claim.cdc_key).await? {
+                return Ok(there);
             }
             tries.count(&claim.cdc_key).await?;
         }

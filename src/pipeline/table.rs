@@ -8,7 +8,7 @@ use super::output::UnboundFingerprints;
 use super::publish::{Publication, Published};
 use super::steps::{Steps, milliseconds};
 use super::{Run, within};
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::lake::commit::{Entry, StateVersion, TableLog};
 use crate::lake::fingerprints::{Fingerprints, Origin, WORTH_KEEPING_ROWS};
 use crate::lake::footer::Footer;
@@ -62,12 +62,23 @@ pub(super) fn committed(state: &StateVersion) -> Option<RunTime> {
 async fn attempts(run: &Run<'_>, spec: &TableSpec, state: Result<StateVersion>) -> Result<TableReport> {
     let mut state = state?;
     for _ in 0..ENTRIES {
-        match Box::pin(enter(run, spec, &state)).await? {
-            Ended::Reported(report) => return Ok(*report),
-            Ended::RaceLost => state = run.state(spec).await?,
+        match Box::pin(enter(run, spec, &state)).await {
+            Ok(Ended::Reported(report)) => return Ok(*report),
+            Ok(Ended::RaceLost) => {}
+            Err(error) if is_lost_race(&error) => {
+                tracing::info!(table = %spec.name, error = %error.chain(), "another run was faster; entering the table anew");
+            }
+            Err(error) => return Err(error),
         }
+        state = run.state(spec).await?;
     }
     Ok(busy(spec, "other runs kept changing the table's state"))
+}
+
+/// Whether another run replaced what this one was reading. What is there now has to be read, and compared with, instead.
+fn is_lost_race(error: &Error) -> bool {
+    matches!(error.code(), "FullLoadMoved" | "ObjectChanged")
+        && matches!(error.kind(), Kind::Conflict | Kind::Transient)
 }
 
 async fn enter(run: &Run<'_>, spec: &TableSpec, state: &StateVersion) -> Result<Ended> {
@@ -80,14 +91,16 @@ async fn enter(run: &Run<'_>, spec: &TableSpec, state: &StateVersion) -> Result<
     }
     let runner = run.runner(Duration::ZERO);
     let log = TableLog::new(run.store, &spec.name, &runner);
-    let claim = match run.within_deadline(entry(run, &log, state)).await? {
+    let (claim, fenced) = match run.within_deadline(entry(run, &log, state)).await? {
         Entry::Busy(claim) => {
             return Ok(busy(spec, &format!("run {} holds the table until {}", claim.owner, claim.expires)).into());
         }
-        Entry::Resume(claim) => Some(claim),
-        Entry::Free => None,
+        Entry::Resume(claim) => (Some(claim), None),
+        Entry::Fenced(object) => (None, Some(*object)),
+        Entry::Free => (None, None),
     };
     let outline = run.within_deadline(outline(run, spec)).await?;
+    let outline = fenced.into_iter().fold(outline, BaseOutline::with);
     outline.newest().map_or(Ok(()), |footer| expect_key(footer, &spec.pk))?;
     if claim.as_ref().is_some_and(|claim| !log.still_ours(claim, &outline)) {
         return Ok(busy(spec, "another run has overtaken this one").into());

@@ -197,7 +197,14 @@ impl Run<'_> {
 
     /// Refuses to start what cannot be finished before the deadline.
     fn require_time(&self, needed: Duration) -> Result<()> {
-        if self.request.deadline.allows(needed) { Ok(()) } else { Err(out_of_time()) }
+        if self.request.deadline.allows(needed) {
+            return Ok(());
+        }
+        let least = (self.started.elapsed() + needed).as_millis().div_ceil(1000);
+        let seconds = if least == 1 { "second" } else { "seconds" };
+        Err(out_of_time().hint(format!(
+            "the next run does what is left; to get further than this one, a run needs at least {least} {seconds}: raise the timeout"
+        )))
     }
 
     /// Breaks off at the deadline. What was begun is completed, or undone, by the next run.

@@ -22,8 +22,8 @@ use crate::table::{Provenance, TableSchema, TableSpec};
 /// How often a run enters a table anew after losing a race for its state.
 const ENTRIES: u32 = 3;
 
-/// The time that storing the results may take at the least.
-const STORE_TIME: Duration = Duration::from_secs(5);
+/// The time that storing the results may take at the least: some answers of the store, each in good time.
+const STORE_TIME: Duration = Duration::from_millis(500);
 
 /// Taking back what was not stored may take so long, at the most: nothing depends on it.
 const SETTLE_TIME: Duration = Duration::from_secs(5);

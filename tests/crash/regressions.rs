@@ -1,12 +1,14 @@
 //! Bugs that the simulator and the matrix found, one test each.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use cdc_to_s3::Result;
 use cdc_to_s3::lake::state::State;
 use cdc_to_s3::lake::store::{ByteRange, Condition, Listed, Object, ObjectStore, Payload, Put};
 use cdc_to_s3::report::TableStatus;
+use cdc_to_s3::trigger::{Deadline, Request};
 use chrono::TimeDelta;
 
 use crate::support::faults::{Fault, FaultyStore, Gate, Operation};
@@ -143,4 +145,19 @@ async fn an_object_that_was_found_at_a_fenced_key_counts_although_the_listing_la
     let report = scene.run(&store, &scene.request).await;
     assert_eq!((report.status, report.error.map(|error| error.code())), (TableStatus::Changed, None));
     scene.assert_complete(&*inner).await;
+}
+
+/// A table of some rows was given up with `OutOfTime` where less than five seconds were left.
+#[tokio::test]
+async fn a_short_deadline_is_enough_for_little_work_and_one_that_is_not_names_the_least() {
+    let scene = Scene::named("next run").await;
+    let store = scene.store().await;
+    let within = |milliseconds| Deadline::within(Duration::from_millis(milliseconds));
+    let hurried = Request { deadline: within(400), ..scene.request.clone() };
+    let error = scene.run(&*store, &hurried).await.error.expect("no time to store anything");
+    assert_eq!(error.code(), "OutOfTime");
+    assert!(error.advice().unwrap().contains("at least 1 second"), "{error:?}");
+    let short = Request { deadline: within(3000), ..scene.request.clone() };
+    assert_eq!(scene.run(&*store, &short).await.status, TableStatus::Changed);
+    scene.assert_complete(&*store).await;
 }

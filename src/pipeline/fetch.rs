@@ -39,6 +39,9 @@ pub(super) async fn compare_with_base(
     let (there, warning) = fingerprints(run, spec, outline, stored.as_ref()).await?;
     let base = run.within_deadline(base(run, spec, outline, there.fingerprints)).await?;
     let workspace = run.workspace.clone();
+    if outline.full_load.is_none() || outline.needs_checkpoint() {
+        stages.go();
+    }
     let destination = Destination { table: spec.name.clone(), run_at: stamp.run_at, workspace, stages };
     let (deadline, progress) = (run.request.deadline, run.progress.rows(spec.name.as_str()));
     let file = archive.table(&spec.name, &run.workspace)?;

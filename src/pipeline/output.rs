@@ -31,7 +31,7 @@ pub(super) struct Destination {
     /// The time of the run, which names the CDC object.
     pub(super) run_at: RunTime,
     pub(super) workspace: Workspace,
-    /// Brings the files on their way to the store while they are being written.
+    /// Brings the files on their way to the store while they are being written, from the first change on.
     pub(super) stages: Stages,
 }
 
@@ -111,6 +111,9 @@ impl Output {
         let (batch, orders) = fingerprints::batch(&fingerprints.schema, prints, kept.as_ref())?;
         fingerprints.orders.add_all(orders);
         fingerprints.encoder.write(batch)?;
+        if verdicts.contains(&Verdict::Silent) {
+            self.destination.stages.go();
+        }
         let changed = pick(&|verdict| matches!(verdict, Verdict::Insert | Verdict::Update));
         if changed.is_empty() {
             return Ok(());
@@ -147,7 +150,10 @@ impl Output {
             .map_err(|error| Error::internal("BadBatch", "columns of one batch do not match").caused_by(error))?;
         let encoder = match &mut self.cdc {
             Some(encoder) => encoder,
-            none => none.insert(self.destination.cdc(schema)?),
+            none => {
+                self.destination.stages.go();
+                none.insert(self.destination.cdc(schema)?)
+            }
         };
         encoder.write(batch)
     }

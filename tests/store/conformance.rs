@@ -349,6 +349,7 @@ async fn a_file_of_another_length_is_not_stored(store: Arc<dyn ObjectStore>) {
 
 async fn a_file_brought_ahead_obeys_the_same_conditions(store: Arc<dyn ObjectStore>) {
     let (stages, underway) = Stages::open(&*store, true);
+    stages.go();
     for (key, content) in [("empty", Bytes::new()), ("small", "content".into()), ("large", large(4))] {
         let payload = Following::begin(&stages, key).finish(&content);
         assert!(store.get(key, None).await.unwrap().is_none(), "{key} is visible too early");
@@ -370,6 +371,7 @@ async fn a_file_brought_ahead_obeys_the_same_conditions(store: Arc<dyn ObjectSto
 
 async fn what_is_brought_ahead_belongs_to_its_key(store: Arc<dyn ObjectStore>) {
     let (stages, underway) = Stages::open(&*store, true);
+    stages.go();
     let payload = Following::begin(&stages, "one").finish(&large(6));
     let outcome = store.put("other", &payload, &Condition::Absent).await.unwrap();
     let Put::Written(tag) = outcome else { panic!("refused where nothing is") };
@@ -383,6 +385,7 @@ async fn what_is_brought_ahead_belongs_to_its_key(store: Arc<dyn ObjectStore>) {
 
 async fn what_is_brought_ahead_and_not_put_is_no_object(store: Arc<dyn ObjectStore>) {
     let (stages, underway) = Stages::open(&*store, true);
+    stages.go();
     let finished = Following::begin(&stages, "finished").finish(&large(7));
     let mut half = Following::begin(&stages, "half");
     half.write(&large(7));

@@ -170,7 +170,7 @@ impl Run<'_> {
 
     /// Whether the table needs the newest snapshot.
     fn is_behind(&self, state: &StateVersion) -> bool {
-        self.request.force || state.state.pending.is_some() || state.position() != Some(&self.position)
+        !self.is_current(state) && (self.request.adopt_source || self.is_source_of(state))
     }
 
     /// The snapshot at `position`, or the part of it that a run of one planned table needs, fetched once.

@@ -245,13 +245,11 @@ impl<'a> TableLog<'a> {
         run_at: RunTime,
         position: Option<Position>,
     ) -> Result<Step<StateVersion>> {
-        let claim = Claim {
-            run_at,
-            position,
-            cdc_key: self.place.cdc(run_at),
-            owner: self.runner.owner.clone(),
-            expires: self.runner.expires,
-        };
+        let cdc_key = self.place.cdc(run_at);
+        if self.place.cdc_run_at(&cdc_key) != Some(run_at) {
+            return Err(unusable(&cdc_key));
+        }
+        let claim = Claim { run_at, position, cdc_key, owner: self.runner.owner.clone(), expires: self.runner.expires };
         self.swap(version, State { pending: Some(claim), ..version.state.clone() }).await
     }
 
@@ -344,6 +342,17 @@ impl<'a> TableLog<'a> {
             tries.count(key).await?;
         }
     }
+}
+
+/// The error for a key from which its run time could not be read again: nobody would find the object in the log.
+fn unusable(key: &str) -> Error {
+    Error::config(
+        "RunTimeUnusable",
+        format!("`{key}` would not be found again: its run time does not have four digits of a year"),
+    )
+    .hint(
+        "the newest object of the log has a name far ahead of any clock: move it away, or give the table another name",
+    )
 }
 
 fn not_our_work(key: &str) -> Error {

@@ -44,6 +44,8 @@ pub(super) struct Stamp {
     pub(super) run_at: RunTime,
     pub(super) owner: String,
     pub(super) position: Option<Position>,
+    /// What the lake knows the source by.
+    pub(super) source: Option<String>,
     pub(super) previous_run_at: Option<RunTime>,
     /// The last CDC object of another program, if the log begins with this run.
     pub(super) log_begins_after: Option<String>,
@@ -195,9 +197,13 @@ fn footer(job: &Job, pass: &Pass, kind: FileKind) -> Footer {
         row_set_hash: new_set.to_hex(),
         schema: pass.schema.clone(),
         log_begins_after: job.stamp.log_begins_after.clone().filter(|_| kind == FileKind::Cdc),
-        provenance: job.file.provenance(),
+        provenance: provenance(job),
         ..Footer::new(kind, job.spec.name.as_str(), job.stamp.run_at, &job.stamp.owner)
     }
+}
+
+fn provenance(job: &Job) -> Provenance {
+    Provenance { source: job.stamp.source.clone(), ..job.file.provenance() }
 }
 
 fn comparison(
@@ -213,7 +219,7 @@ fn comparison(
         counts,
         schema_changes: job.stored.as_ref().map(|stored| schema.changes_since(stored)).unwrap_or_default(),
         warnings: told,
-        provenance: job.file.provenance(),
+        provenance: provenance(job),
         schema,
         set_hash,
         cdc: cdc.map(|payload| (payload, changes)),

@@ -12,6 +12,9 @@ pub struct Provenance {
     /// The encoding that was guessed, by its name in `encoding_rs`; `None` where nothing had to be guessed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub guessed_encoding: Option<String>,
+    /// The source, as `kind:name`; `None` where only files were read, which may have moved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
 }
 
 impl Provenance {

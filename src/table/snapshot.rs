@@ -99,7 +99,7 @@ impl TableFile {
     /// What was read, and what was guessed.
     pub fn provenance(&self) -> Provenance {
         let guessed_encoding = self.detected().map(|encoding| encoding.name().to_owned());
-        Provenance { files: vec![self.name().to_owned()], guessed_encoding }
+        Provenance { files: vec![self.name().to_owned()], guessed_encoding, ..Provenance::default() }
     }
 
     /// Learns the file's encoding, after [`PassError::NotUtf8`].

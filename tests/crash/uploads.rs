@@ -16,7 +16,7 @@ use crate::support::scene::{MINUTE, Scene};
 use crate::support::wire::{self, Wire};
 
 /// The Parquet files of the scenes have two parts; a state has one.
-const PART: u64 = 900;
+const PART: u64 = 1400;
 
 const SLOW_DOWN: wire::Fault = wire::Fault::Answer(503, "<Error><Code>SlowDown</Code></Error>");
 

@@ -33,6 +33,7 @@ use super::state::{Claim, Head, STATE_LIMIT, State};
 use super::store::{Condition, ETag, ObjectStore, Payload, Put};
 use crate::error::{Error, Kind, Result};
 use crate::position::Position;
+use crate::retry::Pauses;
 use crate::table::TableSchema;
 
 /// How often an unclear write is tried before the run gives up.
@@ -40,6 +41,9 @@ const ATTEMPTS: u32 = 4;
 
 /// The pause after the first unclear answer; it doubles with each try.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
+
+/// The pause beyond which doubling stops.
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 /// The longest time for which any run claims a table.
 pub const LONGEST_CLAIM: TimeDelta = TimeDelta::days(1);
@@ -363,12 +367,12 @@ fn not_our_work(key: &str) -> Error {
 /// Bounds how often an unclear write is tried.
 struct Tries {
     left: u32,
-    next_pause: Duration,
+    pauses: Pauses,
 }
 
 impl Tries {
     fn new(first_pause: Duration) -> Self {
-        Self { left: ATTEMPTS, next_pause: first_pause }
+        Self { left: ATTEMPTS, pauses: Pauses::new(first_pause, LONGEST_PAUSE) }
     }
 
     /// After an error: passing faults are left to be settled by reading back, others end the step.
@@ -391,14 +395,14 @@ impl Tries {
             )
             .hint("the object store is refusing or losing writes; the next run does what is left"));
         }
-        self.next_pause *= 2;
         self.pause().await;
         Ok(())
     }
 
-    async fn pause(&self) {
-        if !self.next_pause.is_zero() {
-            tokio::time::sleep(self.next_pause).await;
+    async fn pause(&mut self) {
+        let pause = self.pauses.next();
+        if !pause.is_zero() {
+            tokio::time::sleep(pause).await;
         }
     }
 }

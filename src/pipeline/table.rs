@@ -105,13 +105,17 @@ async fn enter(run: &Run<'_>, spec: &TableSpec, state: &StateVersion) -> Result<
         Entry::Free => (None, None),
     };
     let outline = run.within_deadline(outline(run, spec)).await?;
+    if let Some((key, _)) = &fenced {
+        run.abort_uploads(spec, key).await;
+    }
     let outline = fenced.into_iter().fold(outline, BaseOutline::with);
     outline.newest().map_or(Ok(()), |footer| expect_key(footer, &spec.pk))?;
     if claim.as_ref().is_some_and(|claim| !log.still_ours(claim, &outline)) {
         return Ok(busy(spec, "another run has overtaken this one").into());
     }
-    if let Some(known) = outline.newest().and_then(|footer| footer.provenance.source.as_deref()) {
-        run.refuse_other_source(spec, Some(known))?;
+    // A head knows better: it may have adopted another source without a change that an object would tell of.
+    if state.state.head.is_none() {
+        run.refuse_other_source(spec, outline.newest().and_then(|footer| footer.provenance.source.as_deref()))?;
     }
     let known = provenance(state, &outline).source;
     let stamp = Stamp {
@@ -329,6 +333,22 @@ impl Run<'_> {
         };
         if within(self.late(SETTLE_TIME), ended).await.is_err() {
             tracing::warn!(table = %spec.name, "parts of an upload may stay in the lake until a lifecycle rule removes them");
+        }
+    }
+
+    /// Aborts what the owner of a fenced claim has left of its uploads: it cannot publish any more. Nothing depends on it, and
+    /// the right to list uploads may be missing.
+    async fn abort_uploads(&self, spec: &TableSpec, cdc_key: &str) {
+        let keys = [cdc_key.to_owned(), layout::full_load(&spec.name), layout::fingerprints(&spec.name)];
+        let aborted = async {
+            for leftover in self.store.leftovers().await?.iter().filter(|leftover| keys.contains(&leftover.key)) {
+                self.store.abort(leftover).await?;
+                tracing::info!(table = %spec.name, key = leftover.key, "aborted the upload of a run that stopped");
+            }
+            Ok(())
+        };
+        if let Err(error) = within(self.late(SETTLE_TIME), aborted).await {
+            tracing::debug!(table = %spec.name, error = %error.chain(), "uploads of a run that stopped may be left");
         }
     }
 

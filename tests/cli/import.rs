@@ -154,9 +154,10 @@ fn an_import_behind_a_name_far_ahead_of_the_clock_has_to_be_meant() {
     // A name after which no other can come is refused before anything is written.
     let desk = of_the_original();
     fs::copy(original_of(&desk), desk.path("lake/cdc/clientes/clientes_99991231_235959.parquet")).unwrap();
-    let before = desk.lake();
+    let objects = || desk.lake().into_iter().filter(|(key, _)| !key.starts_with('.')).collect::<Vec<_>>();
+    let before = objects();
     import(&desk, &["--table", "clientes", "--allow-future"]).expect(2, &["RunTimeUnusable"]);
-    assert_eq!(desk.lake(), before);
+    assert!(objects() == before, "something was written");
 }
 
 fn original_of(desk: &Desk) -> std::path::PathBuf {

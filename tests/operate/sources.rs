@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use cdc_to_s3::lake::state::State;
 use cdc_to_s3::lake::store::MemoryStore;
 use cdc_to_s3::pipeline::{self, Unwatched};
 use cdc_to_s3::report::{TableReport, TableStatus};
@@ -73,6 +74,24 @@ async fn another_dataset_at_the_same_version_is_refused_until_it_is_adopted() {
     let refused = bench.run(&ours, &lake::request(300)).await;
     assert_eq!(refused.error.map(|error| error.code()), Some("OtherSource"));
     lake::assert_verified(&bench.store, &bench.spec, bench.folder.path()).await;
+}
+
+#[tokio::test]
+async fn a_source_that_is_adopted_without_a_change_stays_adopted() {
+    let bench = Bench::new();
+    let rows = "id,a\n1,x\n";
+    let (_first, ours) = dataset("owner/ours", rows).await;
+    let (kaggle, renamed) = dataset("owner/renamed", rows).await;
+    bench.run(&ours, &lake::request(0)).await;
+    let adopting = Request { adopt_source: true, ..lake::request(60) };
+    assert_eq!(bench.run(&renamed, &adopting).await.status, TableStatus::Unchanged);
+    assert_eq!(bench.recorded().await.as_deref(), Some("kaggle:owner/renamed"));
+    kaggle.publish(2, zipped(&[("t", "id,a\n1,x\n2,y\n")]));
+    assert_eq!(bench.run(&renamed, &lake::request(120)).await.inserted, 1);
+    // The objects tell it, too, where the state is lost.
+    lake::replace_state(&bench.store, &bench.spec.name, &State::empty()).await;
+    let refused = bench.run(&ours, &lake::request(180)).await;
+    assert_eq!(refused.error.map(|error| error.code()), Some("OtherSource"));
 }
 
 #[tokio::test]

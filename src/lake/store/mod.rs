@@ -112,6 +112,17 @@ pub struct Listed {
     pub len: u64,
 }
 
+/// An upload that was started and neither completed nor aborted: its parts are no object, but are stored, and paid for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Leftover {
+    /// The key of the object that it was to become.
+    pub key: String,
+    /// The store's name for it.
+    pub id: String,
+    /// When it was started, by the store's clock, in seconds since 1970.
+    pub since: Option<i64>,
+}
+
 /// The content of an object to be written: in memory, or a file of the run's work folder.
 #[derive(Clone, Debug)]
 pub enum Payload {
@@ -174,6 +185,16 @@ pub trait ObjectStore: Debug + Send + Sync {
     /// [`get`](Self::get).
     async fn link(&self, _key: &str, _path: &Path) -> Result<Option<(ETag, u64)>> {
         Ok(None)
+    }
+
+    /// The uploads that are under way or were left, of all keys; none where a store has no such thing.
+    async fn leftovers(&self) -> Result<Vec<Leftover>> {
+        Ok(Vec::new())
+    }
+
+    /// Aborts an upload. Whoever is still at work on it stores the object anew.
+    async fn abort(&self, _leftover: &Leftover) -> Result<()> {
+        Ok(())
     }
 
     /// The store's place as a person would write it (`s3://bucket/prefix`, `/path`), for messages.

@@ -122,7 +122,7 @@ impl Table<'_> {
             Entry::Fenced(object) => (None, Some(*object)),
             Entry::Free => (None, None),
         };
-        self.go_into(version, claim, fenced, &log).await
+        Box::pin(self.go_into(version, claim, fenced, &log)).await
     }
 
     /// Finds out where the table stands, and goes on from there.

@@ -24,6 +24,7 @@ mod places;
 pub mod position;
 pub mod report;
 pub mod restore;
+mod retry;
 pub mod secrets;
 pub mod source;
 pub mod survey;

@@ -24,7 +24,7 @@ use tokio::sync::Mutex;
 
 pub use self::planned::{Finish, Plan, finish, plan};
 use crate::error::{Error, Result};
-use crate::lake::commit::{Runner, StateVersion, TableLog};
+use crate::lake::commit::{LONGEST_CLAIM, Runner, StateVersion, TableLog};
 use crate::lake::layout::{self, RunTime};
 use crate::lake::store::{Condition, ObjectStore, Payload, Put, read_all};
 use crate::position::Position;
@@ -33,7 +33,7 @@ use crate::source::Source;
 use crate::source::archive::Archive;
 use crate::table::TableSpec;
 use crate::telemetry;
-use crate::trigger::{Deadline, Request};
+use crate::trigger::{Deadline, Request, out_of_time};
 use crate::workspace::Workspace;
 
 /// How long a claim holds beside the time of the upload. It is made when all is ready to be stored, so that a run that
@@ -160,7 +160,8 @@ impl Run<'_> {
     /// This run at this moment, with claims that hold until an upload of that length is surely over.
     fn runner(&self, upload: Duration) -> Runner {
         let now = self.request.now + TimeDelta::from_std(self.started.elapsed()).unwrap_or_default();
-        let holds = TimeDelta::from_std(CLAIM_TIME + upload * 2).unwrap_or(TimeDelta::hours(1));
+        let holds =
+            TimeDelta::from_std(CLAIM_TIME + upload * 2).map_or(LONGEST_CLAIM, |holds| holds.min(LONGEST_CLAIM));
         Runner {
             owner: self.request.identity.clone(),
             run_at: RunTime::new(self.request.run_at),
@@ -171,7 +172,7 @@ impl Run<'_> {
 
     /// Whether the table needs the newest snapshot.
     fn is_behind(&self, state: &StateVersion) -> bool {
-        self.request.force || state.state.pending.is_some() || state.position() != Some(&self.position)
+        !self.is_current(state) && (self.request.adopt_source || self.is_source_of(state))
     }
 
     /// The snapshot at `position`, or the part of it that a run of one planned table needs, fetched once.
@@ -196,9 +197,16 @@ impl Run<'_> {
         Ok(archive)
     }
 
-    /// Refuses to begin what cannot be finished before the deadline.
+    /// Refuses to start what cannot be finished before the deadline.
     fn require_time(&self, needed: Duration) -> Result<()> {
-        if self.request.deadline.allows(needed) { Ok(()) } else { Err(out_of_time()) }
+        if self.request.deadline.allows(needed) {
+            return Ok(());
+        }
+        let least = (self.started.elapsed() + needed).as_millis().div_ceil(1000);
+        let seconds = if least == 1 { "second" } else { "seconds" };
+        Err(out_of_time().hint(format!(
+            "the next run does what is left; to get further than this one, a run needs at least {least} {seconds}: raise the timeout"
+        )))
     }
 
     /// Breaks off at the deadline. What was begun is completed, or undone, by the next run.
@@ -257,11 +265,6 @@ pub(crate) async fn within<T>(deadline: Deadline, work: impl Future<Output = Res
         None => work.await,
         Some(left) => tokio::time::timeout(left, work).await.unwrap_or_else(|_| Err(out_of_time())),
     }
-}
-
-pub(crate) fn out_of_time() -> Error {
-    Error::transient("OutOfTime", "the run's time is up")
-        .hint("the next run does what is left; give the function a longer timeout or more memory if this repeats")
 }
 
 fn is_not_ready(error: &Error) -> bool {

@@ -10,7 +10,7 @@ use cdc_to_s3::lake::store::{Condition, MemoryStore, ObjectStore, Payload, Put, 
 use cdc_to_s3::report::{TableReport, TableStatus};
 use cdc_to_s3::table::{TableSpec, UpdateDetection};
 
-use crate::support::faults::{Call, FaultyStore, Moment, Operation};
+use crate::support::faults::{Call, Fault, FaultyStore, Moment, Operation};
 use crate::support::lake::{self, Row};
 
 const ROWS: u64 = WORTH_KEEPING_ROWS + 1000;
@@ -200,4 +200,20 @@ async fn a_crash_at_any_call_leaves_a_lake_that_the_next_run_completes() {
             assert_eq!(deleted, 100, "call {at} {moment:?}");
         }
     }
+}
+
+/// A cache that could not be read failed the table, although the full load was there.
+#[tokio::test]
+async fn those_that_cannot_be_read_are_a_warning_and_the_full_load_is_read() {
+    let (spec, inner) = (spec(), Arc::new(MemoryStore::new()));
+    let key = layout::fingerprints(&spec.name);
+    run(&*inner, &spec, &BEFORE, 0).await;
+    let store = FaultyStore::new(Arc::clone(&inner) as Arc<dyn ObjectStore>);
+    // The state, the footer of the full load, and then the fingerprints.
+    store.script(Operation::Get, [Fault::Pass, Fault::Pass, Fault::FailBefore]);
+    let report = run(&store, &spec, &AFTER, 60).await;
+    assert_eq!((report.status, report.error.map(|error| error.code())), (TableStatus::Changed, None));
+    assert_eq!(store.calls().iter().filter(|call| call.operation == Operation::Get).nth(2).unwrap().key, key);
+    assert!(report.warnings.iter().any(|warning| warning.contains(&key)), "{:?}", report.warnings);
+    verified(&*inner, &spec).await;
 }

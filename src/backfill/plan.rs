@@ -17,6 +17,7 @@ use crate::lake::store::{ObjectStore, read_all};
 use crate::position::Position;
 use crate::source::kaggle::VersionInfo;
 use crate::table::TableSpec;
+use crate::trigger::outside;
 
 /// The versions that a log holds, as far as it is known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -113,13 +114,15 @@ fn version(table: impl std::fmt::Display, position: Position) -> Result<u64> {
 /// The times of the versions' runs, each later than the one before. Versions before the first that has a time get the seconds
 /// before that, or before `now` where none has.
 fn times(versions: &[VersionInfo], now: DateTime<Utc>) -> Vec<RunTime> {
-    let undated = versions.iter().take_while(|version| version.created.is_none()).count();
-    let anchor = versions.iter().find_map(|version| version.created).unwrap_or(now);
+    // A time that no run may have is none: the clock that gave it was wrong.
+    let created = |version: &VersionInfo| version.created.filter(|time| outside(*time, now, false).is_none());
+    let undated = versions.iter().take_while(|version| created(version).is_none()).count();
+    let anchor = versions.iter().find_map(created).unwrap_or(now);
     let seconds = TimeDelta::seconds(i64::try_from(undated + 1).unwrap_or_default());
     let mut time = RunTime::new(anchor - seconds);
     let mut times = Vec::with_capacity(versions.len());
     for version in versions {
-        let created = version.created.map(RunTime::new);
+        let created = created(version).map(RunTime::new);
         time = created.map_or(time.next(), |created| created.max(time.next()));
         times.push(time);
     }
@@ -170,6 +173,12 @@ mod tests {
         let same =
             stamps(&[Some("2024-01-01T10:00:00.1Z"), Some("2024-01-01T10:00:00.9Z"), Some("2023-01-01T10:00:00Z")]);
         assert_eq!(same, ["20240101_100000", "20240101_100001", "20240101_100002"]);
+    }
+
+    #[test]
+    fn times_that_no_run_may_have_count_as_none() {
+        let times = stamps(&[Some("1970-01-01T00:00:00Z"), Some("2024-01-01T10:00:00Z"), Some("2226-01-01T00:00:00Z")]);
+        assert_eq!(times, ["20240101_095959", "20240101_100000", "20240101_100001"]);
     }
 
     #[test]

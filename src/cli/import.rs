@@ -22,6 +22,9 @@ pub(super) struct ImportArguments {
     /// The time that the beginning of the log is named by [default: now]
     #[arg(long, value_name = "TIME")]
     run_at: Option<String>,
+    /// Take `--run-at`, and the names of objects that are there, also where they are more than a day ahead of the clock
+    #[arg(long)]
+    allow_future: bool,
 }
 
 pub(super) fn run(shell: &Shell, arguments: &ImportArguments) -> Result<u8> {
@@ -30,7 +33,9 @@ pub(super) fn run(shell: &Shell, arguments: &ImportArguments) -> Result<u8> {
         let config = shell.config(common).await?;
         require_snapshots(&config, "import")?;
         let tables = Some(common.tables.clone()).filter(|tables| !tables.is_empty());
-        let request = Request { tables, dry_run: arguments.dry_run, ..run::request_at(arguments.run_at.as_deref())? };
+        let request = run::request_at(arguments.run_at.as_deref(), arguments.allow_future)?;
+        let (dry_run, allow_future) = (arguments.dry_run, arguments.allow_future);
+        let request = Request { tables, dry_run, allow_future, ..request };
         let source = run::local(arguments.last.clone(), &config).await?;
         let store = shell.clients.store(&config).await;
         let bars = Bars::new();

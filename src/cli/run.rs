@@ -42,6 +42,12 @@ pub(super) struct RunArguments {
     /// The time and identity of the run, as an event has them [default: now]
     #[arg(long, value_name = "TIME")]
     run_at: Option<String>,
+    /// Take `--run-at` also where it is more than a day ahead of the clock
+    #[arg(long)]
+    allow_future: bool,
+    /// Read the tables from this source from now on, although they came from another one so far
+    #[arg(long)]
+    adopt_source: bool,
 }
 
 pub(super) fn run(shell: &Shell, arguments: &RunArguments) -> Result<u8> {
@@ -114,10 +120,10 @@ fn no_snapshot() -> Error {
 }
 
 /// A request of this process at the time that `text` names, or now.
-pub(super) fn request_at(text: Option<&str>) -> Result<Request> {
+pub(super) fn request_at(text: Option<&str>, allow_future: bool) -> Result<Request> {
     let now = wall_clock();
     match text {
-        Some(text) => Request::at(text, now, Deadline::NONE),
+        Some(text) => Request::at(text, now, Deadline::NONE, allow_future),
         None => {
             let identity = format!("cli:{}:{}", std::process::id(), now.timestamp_micros());
             Ok(Request::new(now, identity, now, Deadline::NONE))
@@ -126,13 +132,14 @@ pub(super) fn request_at(text: Option<&str>) -> Result<Request> {
 }
 
 fn request(arguments: &RunArguments) -> Result<Request> {
-    let request = request_at(arguments.run_at.as_deref())?;
+    let request = request_at(arguments.run_at.as_deref(), arguments.allow_future)?;
     let tables = arguments.common.tables.clone();
     Ok(Request {
         tables: Some(tables).filter(|tables| !tables.is_empty()),
         force: arguments.force,
         dry_run: arguments.dry_run,
         approve_deletes: approval(arguments.approve_deletes.clone()),
+        adopt_source: arguments.adopt_source,
         ..request
     })
 }

@@ -2,6 +2,7 @@
 //! overwrite each other.
 
 use bytes::Bytes;
+use chrono::DateTime;
 
 use super::Diagnosis;
 use crate::error::{Error, Result};
@@ -28,6 +29,22 @@ pub async fn examine(store: &dyn ObjectStore, diagnosis: &mut Diagnosis) {
         Ok(()) => diagnosis.ok("lake: conditional writes", format!("honoured (tried at {PROBE})")),
         Err(error) => diagnosis.fault("lake: conditional writes", &error),
     }
+    leftovers(store, diagnosis).await;
+}
+
+/// What killed runs have left of their uploads, which costs money where no rule of the bucket removes it. Whoever may not list
+/// uploads does not learn of any: a run does not need that.
+async fn leftovers(store: &dyn ObjectStore, diagnosis: &mut Diagnosis) {
+    let Ok(found) = store.leftovers().await else { return };
+    let Some(oldest) = found.iter().min_by_key(|upload| upload.since) else { return };
+    let since = oldest.since.and_then(|seconds| DateTime::from_timestamp(seconds, 0));
+    let since = since.map_or_else(String::new, |since| format!(", started at {}", since.format("%Y-%m-%dT%H:%M:%SZ")));
+    diagnosis.warning(
+        "lake: uploads",
+        format!("{} upload(s) are neither completed nor aborted, the oldest of {}{since}", found.len(), oldest.key),
+        "nothing, while a run is at work; else give the bucket a lifecycle rule with AbortIncompleteMultipartUpload after one day \
+         (the stack's own bucket has it), or abort them with `aws s3api abort-multipart-upload`",
+    );
 }
 
 async fn conditions(store: &dyn ObjectStore) -> Result<()> {

@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use arrow::datatypes::SchemaRef;
 use bytes::Bytes;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::fetch::collect;
 use super::footer::{FileKind, Footer};
@@ -33,6 +33,7 @@ use super::state::{Claim, Head, STATE_LIMIT, State};
 use super::store::{Condition, ETag, ObjectStore, Payload, Put};
 use crate::error::{Error, Kind, Result};
 use crate::position::Position;
+use crate::retry::Pauses;
 use crate::table::TableSchema;
 
 /// How often an unclear write is tried before the run gives up.
@@ -40,6 +41,16 @@ const ATTEMPTS: u32 = 4;
 
 /// The pause after the first unclear answer; it doubles with each try.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
+
+/// The pause beyond which doubling stops.
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+/// The longest time for which any run claims a table.
+pub const LONGEST_CLAIM: TimeDelta = TimeDelta::days(1);
+
+/// How long a claim is watched whose expiry no run can have asked for, before it is taken over: a run that holds it and is
+/// about to end does so meanwhile. The same for all runs, because one of the two clocks is wrong and neither tells which.
+const DOUBTFUL_CLAIM_PAUSE: Duration = Duration::from_secs(5);
 
 /// Who runs, and when.
 #[derive(Clone, Debug)]
@@ -75,6 +86,9 @@ impl StateVersion {
 pub enum Entry {
     /// No claim is in the way.
     Free,
+    /// An expired claim was in the way. This is the object at its key, a tombstone or what its owner had published after all:
+    /// it is part of the log, whatever a listing says (see [`BaseOutline::with`]).
+    Fenced(Box<(String, Footer)>),
     /// This run, or its twin, claimed the table before: go on with the same object and position.
     Resume(Claim),
     /// Somebody else holds a claim that has not expired.
@@ -149,7 +163,12 @@ impl<'a> TableLog<'a> {
         if claim.owner == self.runner.owner {
             return Ok(Entry::Resume(claim.clone()));
         }
-        if claim.expires > self.runner.now {
+        let left = claim.expires - self.runner.now;
+        if left > LONGEST_CLAIM {
+            if self.is_alive(version, claim).await? {
+                return Ok(Entry::Busy(claim.clone()));
+            }
+        } else if left > TimeDelta::zero() {
             return Ok(Entry::Busy(claim.clone()));
         }
         tracing::warn!(
@@ -158,12 +177,26 @@ impl<'a> TableLog<'a> {
             key = claim.cdc_key,
             "taking over the claim of a run that stopped"
         );
-        self.occupy(claim, version.state.head.as_ref()).await?;
-        Ok(Entry::Free)
+        let footer = self.occupy(claim, version.state.head.as_ref()).await?;
+        Ok(Entry::Fenced(Box::new((claim.cdc_key.clone(), footer))))
     }
 
-    /// Creates an object of no rows at the key of a foreign claim, or finds one there.
-    async fn occupy(&self, claim: &Claim, head: Option<&Head>) -> Result<()> {
+    /// Watches a claim whose expiry lies absurdly far ahead, and says whether the state has changed meanwhile.
+    async fn is_alive(&self, version: &StateVersion, claim: &Claim) -> Result<bool> {
+        tracing::warn!(
+            table = self.place.table(),
+            owner = claim.owner,
+            expires = %claim.expires,
+            "the claim of another run lasts longer than any run asks for: its clock or this one is wrong"
+        );
+        if !self.first_pause.is_zero() {
+            tokio::time::sleep(DOUBTFUL_CLAIM_PAUSE).await;
+        }
+        Ok(self.read_state().await? != *version)
+    }
+
+    /// Creates an object of no rows at the key of a foreign claim, or finds one there; its footer.
+    async fn occupy(&self, claim: &Claim, head: Option<&Head>) -> Result<Footer> {
         let schema = head.map(|head| head.schema.clone()).unwrap_or_default();
         let footer = self.tombstone(claim, head, schema);
         let columns = self.columns.clone().unwrap_or_else(|| super::cdc_schema(&footer.schema));
@@ -171,12 +204,12 @@ impl<'a> TableLog<'a> {
         let mut tries = Tries::new(self.first_pause);
         loop {
             match self.store.put(&claim.cdc_key, &payload, &Condition::Absent).await {
-                Ok(Put::Written(_)) => return Ok(()),
+                Ok(Put::Written(_)) => return Ok(footer),
                 Ok(Put::Refused) => {}
                 Err(error) => tries.again(error).await?,
             }
-            if read_footer(self.store, &claim.cdc_key).await?.is_some() {
-                return Ok(());
+            if let Some((there, _)) = read_footer(self.store, &claim.cdc_key).await? {
+                return Ok(there);
             }
             tries.count(&claim.cdc_key).await?;
         }
@@ -216,13 +249,11 @@ impl<'a> TableLog<'a> {
         run_at: RunTime,
         position: Option<Position>,
     ) -> Result<Step<StateVersion>> {
-        let claim = Claim {
-            run_at,
-            position,
-            cdc_key: self.place.cdc(run_at),
-            owner: self.runner.owner.clone(),
-            expires: self.runner.expires,
-        };
+        let cdc_key = self.place.cdc(run_at);
+        if self.place.cdc_run_at(&cdc_key) != Some(run_at) {
+            return Err(unusable(&cdc_key));
+        }
+        let claim = Claim { run_at, position, cdc_key, owner: self.runner.owner.clone(), expires: self.runner.expires };
         self.swap(version, State { pending: Some(claim), ..version.state.clone() }).await
     }
 
@@ -317,6 +348,17 @@ impl<'a> TableLog<'a> {
     }
 }
 
+/// The error for a key from which its run time could not be read again: nobody would find the object in the log.
+fn unusable(key: &str) -> Error {
+    Error::config(
+        "RunTimeUnusable",
+        format!("`{key}` would not be found again: its run time does not have four digits of a year"),
+    )
+    .hint(
+        "the newest object of the log has a name far ahead of any clock: move it away, or give the table another name",
+    )
+}
+
 fn not_our_work(key: &str) -> Error {
     Error::conflict("ForeignWork", format!("`{key}` exists and holds other changes than this run would publish"))
         .hint("a twin of this run worked from other data or another version of this program; the next run builds on what is there")
@@ -325,12 +367,12 @@ fn not_our_work(key: &str) -> Error {
 /// Bounds how often an unclear write is tried.
 struct Tries {
     left: u32,
-    next_pause: Duration,
+    pauses: Pauses,
 }
 
 impl Tries {
     fn new(first_pause: Duration) -> Self {
-        Self { left: ATTEMPTS, next_pause: first_pause }
+        Self { left: ATTEMPTS, pauses: Pauses::new(first_pause, LONGEST_PAUSE) }
     }
 
     /// After an error: passing faults are left to be settled by reading back, others end the step.
@@ -353,14 +395,14 @@ impl Tries {
             )
             .hint("the object store is refusing or losing writes; the next run does what is left"));
         }
-        self.next_pause *= 2;
         self.pause().await;
         Ok(())
     }
 
-    async fn pause(&self) {
-        if !self.next_pause.is_zero() {
-            tokio::time::sleep(self.next_pause).await;
+    async fn pause(&mut self) {
+        let pause = self.pauses.next();
+        if !pause.is_zero() {
+            tokio::time::sleep(pause).await;
         }
     }
 }

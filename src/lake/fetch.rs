@@ -1,8 +1,5 @@
 //! Objects as a whole: those of a local lake where they are, of others small ones in memory and large ones in the work folder.
 
-use std::path::PathBuf;
-use std::sync::Arc;
-
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use tokio::fs::File;
@@ -10,7 +7,7 @@ use tokio::io::AsyncWriteExt;
 
 use super::store::{ETag, Object, ObjectStore, Payload};
 use crate::error::{Error, Result};
-use crate::workspace::Workspace;
+use crate::workspace::{WorkFile, Workspace};
 
 /// Objects of at most so many bytes stay in memory.
 const IN_MEMORY: u64 = 4 * 1024 * 1024;
@@ -42,7 +39,7 @@ pub(crate) async fn fetch_within(
 ) -> Result<Option<(Payload, ETag)>> {
     let path = workspace.new_file("object");
     if let Some((etag, len)) = store.link(key, &path).await? {
-        return Ok(Some((Payload::File { path: Arc::new(path), len }, etag)));
+        return Ok(Some((Payload::File { path, len }, etag)));
     }
     let Some(object) = store.get(key, None).await? else { return Ok(None) };
     let etag = object.etag.clone();
@@ -63,12 +60,12 @@ enum Spool {
     Disk(std::io::Error),
 }
 
-async fn spool(mut object: Object, path: PathBuf) -> Result<Payload, Spool> {
+async fn spool(mut object: Object, path: WorkFile) -> Result<Payload, Spool> {
     // Never into a file that is there: it could be a second name of an object.
     let mut file = File::create_new(&path).await.map_err(Spool::Disk)?;
     while let Some(chunk) = object.body.next().await {
         file.write_all(&chunk.map_err(Spool::Source)?).await.map_err(Spool::Disk)?;
     }
     file.flush().await.map_err(Spool::Disk)?;
-    Ok(Payload::File { path: Arc::new(path), len: object.len })
+    Ok(Payload::File { path, len: object.len })
 }

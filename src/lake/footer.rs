@@ -224,7 +224,8 @@ pub(crate) mod tests {
     #[test]
     fn a_footer_survives_the_metadata() {
         for position in [None, Some(Position::Version(3)), Some(Position::Mark("xxh3:12".to_owned()))] {
-            let provenance = Provenance { files: vec!["a/t.csv".to_owned()], ..Provenance::default() };
+            let source = Some("kaggle:owner/slug".to_owned());
+            let provenance = Provenance { files: vec!["a/t.csv".to_owned()], source, ..Provenance::default() };
             let before = Footer { position, provenance, ..footer(FileKind::Cdc, 1_700_000_000) };
             assert_eq!(Footer::from_metadata(Some(&before.to_metadata())), Ok(before));
         }

@@ -42,6 +42,18 @@ async fn inherited(store: &dyn ObjectStore, listed: &[(RunTime, Listed)]) -> Res
     Ok(None)
 }
 
+/// Who wrote each of these objects, in their order.
+pub(super) async fn writers(
+    store: &dyn ObjectStore,
+    keys: impl IntoIterator<Item = String>,
+) -> Result<Vec<(String, Written)>> {
+    let read = |key: String| async move {
+        let (written, _) = read_writer(store, &key).await?.ok_or_else(|| vanished(&key))?;
+        Ok((key, written))
+    };
+    stream::iter(keys).map(read).buffered(AT_ONCE).try_collect().await
+}
+
 /// The footers of these objects of a table's log, in their order.
 pub(crate) async fn footers(
     store: &dyn ObjectStore,

@@ -4,6 +4,7 @@ use std::fmt::Display;
 
 use super::footer::{FileKind, Footer};
 use super::layout::{self, Place, RunTime};
+use super::log::writers;
 use super::parquet::{Written, foreign, read_footer, read_writer};
 use super::store::{ETag, ObjectStore};
 use crate::error::{Error, Result};
@@ -79,17 +80,31 @@ impl BaseOutline {
         let after = as_of.map(|as_of| place.cdc(as_of));
         let listed = store.list(place.cdc_prefix(), after.as_deref()).await?;
         let (mut log, mut inherited, mut newest) = (Vec::new(), Inherited::default(), None);
-        for key in listed.iter().map(|entry| &entry.key).filter(|key| place.cdc_run_at(key).is_some()) {
-            match read_writer(store, key).await?.ok_or_else(|| vanished(key))? {
-                (Written::ByOthers { .. }, _) => inherited.last_cdc_key = Some(key.clone()),
-                (Written::ByUs(footer), _) => {
-                    expect_table(&footer, place.table(), key)?;
-                    log.push((key.clone(), *footer));
+        let keys = listed.into_iter().map(|entry| entry.key).filter(|key| place.cdc_run_at(key).is_some());
+        for (key, written) in writers(store, keys).await? {
+            newest = place.cdc_run_at(&key);
+            match written {
+                Written::ByOthers { .. } => inherited.last_cdc_key = Some(key),
+                Written::ByUs(footer) => {
+                    expect_table(&footer, place.table(), &key)?;
+                    log.push((key, *footer));
                 }
             }
-            newest = place.cdc_run_at(key);
         }
         Ok(Self { full_load, log, last: newest.max(as_of), inherited })
+    }
+
+    /// With an object of the log that was read by its key: it counts, whether the listing had it or not.
+    #[must_use]
+    pub fn with(mut self, (key, footer): (String, Footer)) -> Self {
+        let is_included = self.full_load.as_ref().is_some_and(|(full, _)| footer.run_at <= full.run_at);
+        if let Err(place) = self.log.binary_search_by(|(there, _)| there.cmp(&key))
+            && !is_included
+        {
+            self.last = self.last.max(Some(footer.run_at));
+            self.log.insert(place, (key, footer));
+        }
+        self
     }
 
     /// Accepts objects of another program only where the log says that it begins after them.

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch};
@@ -22,6 +22,7 @@ use super::store::{Ahead, ByteRange, ETag, Growth, ObjectStore, Payload};
 use crate::diff::distinct;
 use crate::error::{Error, Result};
 use crate::table::{BATCH_ROWS, ParquetBatches, open_parquet};
+use crate::workspace::WorkFile;
 
 /// Rows per row group: enough to compress well, few enough to hold one group in some tens of megabytes.
 const ROW_GROUP_ROWS: usize = 128 * 1024;
@@ -41,7 +42,7 @@ const COMPRESSION_LEVEL: i32 = 1;
 
 /// A Parquet file under construction.
 pub struct ParquetWriter {
-    path: PathBuf,
+    path: WorkFile,
     schema: SchemaRef,
     encoding: Encoding,
     /// Begun with the first rows, which decide on its settings.
@@ -55,8 +56,8 @@ type Output = BufWriter<Followed>;
 
 impl ParquetWriter {
     /// Begins a file at `path`.
-    pub fn create(path: PathBuf, schema: SchemaRef, encoding: Encoding) -> Self {
-        Self { path, schema, encoding, writer: None, rows: 0, growth: None, ahead: None }
+    pub fn create(path: impl Into<WorkFile>, schema: SchemaRef, encoding: Encoding) -> Self {
+        Self { path: path.into(), schema, encoding, writer: None, rows: 0, growth: None, ahead: None }
     }
 
     /// Lets a store follow the file, which has no rows yet (see [`Stages::begin`](super::store::Stages::begin)).
@@ -96,7 +97,7 @@ impl ParquetWriter {
         if let Some(growth) = growth {
             growth.complete();
         }
-        let path = Arc::new(self.path);
+        let path = self.path;
         Ok(match self.ahead {
             Some(ahead) => Payload::Staged { path, len, ahead },
             None => Payload::File { path, len },
@@ -203,7 +204,7 @@ impl ParquetFile {
         let metadata = match &payload {
             Payload::Memory(bytes) => ParquetMetaDataReader::new().parse_and_finish(bytes),
             Payload::File { path, .. } | Payload::Staged { path, .. } => {
-                let file = File::open(path.as_path()).map_err(|error| disk(path, error))?;
+                let file = File::open(path).map_err(|error| disk(path, error))?;
                 ParquetMetaDataReader::new().parse_and_finish(&file)
             }
         };
@@ -232,7 +233,7 @@ pub(super) fn open_batches(key: &str, payload: &Payload, selection: Option<RowSe
     let reader = match payload {
         Payload::Memory(bytes) => open_parquet(bytes.clone(), selection),
         Payload::File { path, .. } | Payload::Staged { path, .. } => {
-            open_parquet(File::open(path.as_path()).map_err(|error| disk(path, error))?, selection)
+            open_parquet(File::open(path).map_err(|error| disk(path, error))?, selection)
         }
     };
     Ok(Batches { key: key.to_owned(), reader: reader.map_err(|error| damaged(key, error))? })

@@ -20,6 +20,7 @@ use crate::lake::layout::{Place, RunTime, STATES, is_state};
 use crate::places::{place, places};
 use crate::position::{Lsn, Position};
 use crate::report::{Report, RunStatus, TableReport};
+use crate::retry::spread;
 use crate::source::sqlserver::faults::{self, Moment};
 use crate::source::sqlserver::instances::{Tracked, tracked};
 use crate::source::sqlserver::{CommitTime, Database, Server, SqlServer};
@@ -143,7 +144,7 @@ fn is_passing(error: &Error) -> bool {
 
 async fn wait(error: &Error, pause: &mut Duration) {
     tracing::warn!(error = %error.chain(), "the server did not answer; asking again");
-    tokio::time::sleep(*pause).await;
+    tokio::time::sleep(spread(*pause)).await;
     *pause *= 2;
 }
 

@@ -20,7 +20,7 @@ use crate::table::{
     ColumnType, Findings, OnDuplicateKey, PassError, Provenance, SchemaChange, TableFile, TableSchema, TableSpec,
     empty_table,
 };
-use crate::trigger::Deadline;
+use crate::trigger::{Deadline, out_of_time};
 
 /// How often a pass may begin again: once for the encoding, once for the types.
 const PASSES: usize = 3;
@@ -48,6 +48,8 @@ pub(super) struct Stamp {
     pub(super) run_at: RunTime,
     pub(super) owner: String,
     pub(super) position: Option<Position>,
+    /// What the lake knows the source by.
+    pub(super) source: Option<String>,
     pub(super) previous_run_at: Option<RunTime>,
     /// The last CDC object of another program, if the log begins with this run.
     pub(super) log_begins_after: Option<String>,
@@ -140,6 +142,9 @@ fn pass(job: &Job, schema: &TableSchema) -> Result<Pass, PassError> {
         OnDuplicateKey::Last => Some(last_lines(job, schema, plan.own())?),
         _ => None,
     };
+    if job.stored.as_ref().is_none_or(|stored| !stored.has_columns_of(schema)) {
+        job.destination.stages.go();
+    }
     let mut output = Output::create(job.destination.clone(), schema, order.map(|(_, order)| order))?;
     let mut findings = Findings::default();
     let (outcome, last_line) = ahead(
@@ -172,7 +177,7 @@ fn pass(job: &Job, schema: &TableSchema) -> Result<Pass, PassError> {
 
 /// Nothing is lost by stopping here.
 fn in_time(job: &Job) -> Result<()> {
-    if job.deadline.allows(Duration::from_millis(1)) { Ok(()) } else { Err(super::out_of_time()) }
+    if job.deadline.allows(Duration::from_millis(1)) { Ok(()) } else { Err(out_of_time()) }
 }
 
 /// The line on which each key occurs last.
@@ -199,9 +204,13 @@ fn footer(job: &Job, pass: &Pass, kind: FileKind) -> Footer {
         row_set_hash: new_set.to_hex(),
         schema: pass.schema.clone(),
         log_begins_after: job.stamp.log_begins_after.clone().filter(|_| kind == FileKind::Cdc),
-        provenance: job.file.provenance(),
+        provenance: provenance(job),
         ..Footer::new(kind, job.spec.name.as_str(), job.stamp.run_at, &job.stamp.owner)
     }
+}
+
+fn provenance(job: &Job) -> Provenance {
+    Provenance { source: job.stamp.source.clone(), ..job.file.provenance() }
 }
 
 fn comparison(
@@ -218,7 +227,7 @@ fn comparison(
         schema_changes: job.stored.as_ref().map(|stored| schema.changes_since(stored)).unwrap_or_default(),
         warnings: [job.warnings.clone(), job.file.warnings(), read, warnings(&job.spec, &schema, counts), lost]
             .concat(),
-        provenance: job.file.provenance(),
+        provenance: provenance(job),
         schema,
         set_hash,
         cdc: cdc.map(|payload| (payload, changes)),

@@ -11,6 +11,7 @@ use super::output::{Destination, UnboundFingerprints};
 use crate::error::{Error, Result};
 use crate::lake::base::Base;
 use crate::lake::fingerprints::{Fingerprints, Found, Origin};
+use crate::lake::layout;
 use crate::lake::outline::BaseOutline;
 use crate::lake::store::{ETag, Stages};
 use crate::table::{Provenance, TableSchema, TableSpec};
@@ -36,9 +37,12 @@ pub(super) async fn compare_with_base(
 ) -> Result<Compared> {
     let position = stamp.position.as_ref().unwrap_or(&run.position);
     let archive = run.snapshot(spec, position).await?;
-    let there = run.within_deadline(fingerprints(run, spec, outline, stored.as_ref())).await?;
+    let (there, warning) = fingerprints(run, spec, outline, stored.as_ref()).await?;
     let base = run.within_deadline(base(run, spec, outline, there.fingerprints)).await?;
     let workspace = run.workspace.clone();
+    if outline.full_load.is_none() || outline.needs_checkpoint() {
+        stages.go();
+    }
     let destination = Destination { table: spec.name.clone(), run_at: stamp.run_at, workspace, stages };
     let (deadline, progress) = (run.request.deadline, run.progress.rows(spec.name.as_str()));
     let approved = run.request.approve_deletes.covers(&spec.name);
@@ -71,20 +75,32 @@ pub(super) async fn compare_with_base(
     let completed = job.base.complete(pass.deleted(), early, run.store, &spec.name, outline, &run.workspace);
     run.within_deadline(completed).await?;
     let (_, completed) = blocking(job, |job| complete(job, pass)).await?;
-    let (found, fingerprints) = completed?;
+    let (mut found, fingerprints) = completed?;
+    found.warnings.extend(warning);
     Ok(Compared { found, fingerprints, replaced: there.etag })
 }
 
-/// The fingerprints of the full load, if they were kept for this key and date field.
+/// The fingerprints of the full load, if they were kept for this key and date field. They only save time: those that cannot be
+/// read are a warning, and the full load is read in their place.
 async fn fingerprints(
     run: &Run<'_>,
     spec: &TableSpec,
     outline: &BaseOutline,
     stored: Option<&TableSchema>,
-) -> Result<Found> {
-    let (Some(etag), Some(schema)) = (outline.etag(), stored) else { return Ok(Found::default()) };
+) -> Result<(Found, Option<String>)> {
+    let (Some(etag), Some(schema)) = (outline.etag(), stored) else { return Ok((Found::default(), None)) };
     let origin = Origin::new(etag.clone(), &spec.pk, schema.order(spec));
-    Fingerprints::fetch(run.store, &spec.name, &origin, &run.workspace).await
+    match run.within_deadline(Fingerprints::fetch(run.store, &spec.name, &origin, &run.workspace)).await {
+        Ok(found) => Ok((found, None)),
+        Err(error) if error.code() == "OutOfTime" => Err(error),
+        Err(error) => {
+            let key = layout::fingerprints(&spec.name);
+            tracing::warn!(table = %spec.name, key, error = %error.chain(), "the fingerprints could not be read");
+            let warning =
+                format!("`{key}` could not be read ({}), so the full load was read, which takes longer", error.chain());
+            Ok((Found::default(), Some(warning)))
+        }
+    }
 }
 
 async fn base(

@@ -1,7 +1,6 @@
 //! The two files of a table under construction, each encoded on a thread of its own, and the fingerprints of the changes
 //! as they were written.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
@@ -20,7 +19,7 @@ use crate::lake::parquet::{Encoding, ParquetWriter};
 use crate::lake::store::{Payload, Stages};
 use crate::lake::with_op;
 use crate::table::{ColumnType, Rows, TableName, TableSchema, widen};
-use crate::workspace::Workspace;
+use crate::workspace::{WorkFile, Workspace};
 
 /// Batches that may wait for an encoder.
 const WAITING: usize = 4;
@@ -32,7 +31,7 @@ pub(super) struct Destination {
     /// The time of the run, which names the CDC object.
     pub(super) run_at: RunTime,
     pub(super) workspace: Workspace,
-    /// Brings the files on their way to the store while they are being written.
+    /// Brings the files on their way to the store while they are being written, from the first change on.
     pub(super) stages: Stages,
 }
 
@@ -112,6 +111,9 @@ impl Output {
         let (batch, orders) = fingerprints::batch(&fingerprints.schema, prints, kept.as_ref())?;
         fingerprints.orders.add_all(orders);
         fingerprints.encoder.write(batch)?;
+        if verdicts.contains(&Verdict::Silent) {
+            self.destination.stages.go();
+        }
         let changed = pick(&|verdict| matches!(verdict, Verdict::Insert | Verdict::Update));
         if changed.is_empty() {
             return Ok(());
@@ -148,7 +150,10 @@ impl Output {
             .map_err(|error| Error::internal("BadBatch", "columns of one batch do not match").caused_by(error))?;
         let encoder = match &mut self.cdc {
             Some(encoder) => encoder,
-            none => none.insert(self.destination.cdc(schema)?),
+            none => {
+                self.destination.stages.go();
+                none.insert(self.destination.cdc(schema)?)
+            }
         };
         encoder.write(batch)
     }
@@ -198,7 +203,7 @@ pub(super) struct Encoder {
 }
 
 impl Encoder {
-    pub(super) fn start(path: PathBuf, schema: SchemaRef, encoding: Encoding) -> Result<Self> {
+    pub(super) fn start(path: WorkFile, schema: SchemaRef, encoding: Encoding) -> Result<Self> {
         Self::of(ParquetWriter::create(path, schema, encoding))
     }
 

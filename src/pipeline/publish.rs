@@ -43,7 +43,7 @@ impl Publication<'_> {
 
     /// How long storing it may take on a slow line.
     pub(super) fn upload_time(&self) -> Duration {
-        Duration::from_secs(self.bytes() / UPLOAD_BYTES_PER_SECOND)
+        Duration::from_millis(self.bytes() * 1000 / UPLOAD_BYTES_PER_SECOND)
     }
 
     /// The length of the objects in all.

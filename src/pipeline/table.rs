@@ -8,22 +8,24 @@ use super::output::UnboundFingerprints;
 use super::publish::{Publication, Published};
 use super::steps::{Steps, milliseconds};
 use super::{Run, within};
-use crate::error::Result;
-use crate::lake::commit::{Entry, StateVersion, TableLog};
+use crate::error::{Error, Kind, Result};
+use crate::lake::commit::{Entry, StateVersion, Step, TableLog};
 use crate::lake::fingerprints::{Fingerprints, Origin, WORTH_KEEPING_ROWS};
 use crate::lake::footer::Footer;
 use crate::lake::layout::{self, RunTime};
 use crate::lake::outline::{BaseOutline, expect_key};
+use crate::lake::state::Head;
 use crate::lake::store::{ETag, Stages, Underway};
 use crate::position::Position;
 use crate::report::{TableReport, TableStatus};
 use crate::table::{Provenance, TableSchema, TableSpec};
+use crate::trigger::outside;
 
 /// How often a run enters a table anew after losing a race for its state.
 const ENTRIES: u32 = 3;
 
-/// The time that storing the results may take at the least.
-const STORE_TIME: Duration = Duration::from_secs(5);
+/// The time that storing the results may take at the least: some answers of the store, each in good time.
+const STORE_TIME: Duration = Duration::from_millis(500);
 
 /// Taking back what was not stored may take so long, at the most: nothing depends on it.
 const SETTLE_TIME: Duration = Duration::from_secs(5);
@@ -62,17 +64,31 @@ pub(super) fn committed(state: &StateVersion) -> Option<RunTime> {
 async fn attempts(run: &Run<'_>, spec: &TableSpec, state: Result<StateVersion>) -> Result<TableReport> {
     let mut state = state?;
     for _ in 0..ENTRIES {
-        match Box::pin(enter(run, spec, &state)).await? {
-            Ended::Reported(report) => return Ok(*report),
-            Ended::RaceLost => state = run.state(spec).await?,
+        match Box::pin(enter(run, spec, &state)).await {
+            Ok(Ended::Reported(report)) => return Ok(*report),
+            Ok(Ended::RaceLost) => {}
+            Err(error) if is_lost_race(&error) => {
+                tracing::info!(table = %spec.name, error = %error.chain(), "another run was faster; entering the table anew");
+            }
+            Err(error) => return Err(error),
         }
+        state = run.state(spec).await?;
     }
     Ok(busy(spec, "other runs kept changing the table's state"))
 }
 
+/// Whether another run replaced what this one was reading. What is there now has to be read, and compared with, instead.
+fn is_lost_race(error: &Error) -> bool {
+    matches!(error.code(), "FullLoadMoved" | "ObjectChanged")
+        && matches!(error.kind(), Kind::Conflict | Kind::Transient)
+}
+
 async fn enter(run: &Run<'_>, spec: &TableSpec, state: &StateVersion) -> Result<Ended> {
     if run.is_current(state) {
-        return Ok(unchanged(spec, state).into());
+        return adopt(run, spec, state).await;
+    }
+    if !run.is_source_of(state) {
+        run.refuse_other_source(spec, source_of(state))?;
     }
     run.require_time(STORE_TIME)?;
     if run.is_outdated(state).await? {
@@ -80,19 +96,30 @@ async fn enter(run: &Run<'_>, spec: &TableSpec, state: &StateVersion) -> Result<
     }
     let runner = run.runner(Duration::ZERO);
     let log = TableLog::new(run.store, &spec.name, &runner);
-    let claim = match run.within_deadline(entry(run, &log, state)).await? {
+    let (claim, fenced) = match run.within_deadline(entry(run, &log, state)).await? {
         Entry::Busy(claim) => {
             return Ok(busy(spec, &format!("run {} holds the table until {}", claim.owner, claim.expires)).into());
         }
-        Entry::Resume(claim) => Some(claim),
-        Entry::Free => None,
+        Entry::Resume(claim) => (Some(claim), None),
+        Entry::Fenced(object) => (None, Some(*object)),
+        Entry::Free => (None, None),
     };
     let outline = run.within_deadline(outline(run, spec)).await?;
+    if let Some((key, _)) = &fenced {
+        run.abort_uploads(spec, key).await;
+    }
+    let outline = fenced.into_iter().fold(outline, BaseOutline::with);
     outline.newest().map_or(Ok(()), |footer| expect_key(footer, &spec.pk))?;
     if claim.as_ref().is_some_and(|claim| !log.still_ours(claim, &outline)) {
         return Ok(busy(spec, "another run has overtaken this one").into());
     }
+    // A head knows better: it may have adopted another source without a change that an object would tell of.
+    if state.state.head.is_none() {
+        run.refuse_other_source(spec, outline.newest().and_then(|footer| footer.provenance.source.as_deref()))?;
+    }
+    let known = provenance(state, &outline).source;
     let stamp = Stamp {
+        source: run.source.identity().or(known),
         run_at: claim.as_ref().map_or_else(|| log.place(state, &outline), |claim| claim.run_at),
         owner: run.request.identity.clone(),
         position: claim.as_ref().map_or(Some(run.position.clone()), |claim| claim.position.clone()),
@@ -105,6 +132,26 @@ async fn enter(run: &Run<'_>, spec: &TableSpec, state: &StateVersion) -> Result<
     let ended = Box::pin(compare_and_store(run, spec, &started, stages)).await;
     run.settle(spec, underway).await;
     ended
+}
+
+/// The table is where the run would bring it. A state that does not know its source yet learns it, once.
+async fn adopt(run: &Run<'_>, spec: &TableSpec, state: &StateVersion) -> Result<Ended> {
+    let identity = run.source.identity().filter(|_| source_of(state).is_none() && !run.request.dry_run);
+    if let (Some(source), Some(head)) = (identity, &state.state.head) {
+        let runner = run.runner(Duration::ZERO);
+        let provenance = Provenance { source: Some(source), ..head.provenance.clone() };
+        let log = TableLog::new(run.store, &spec.name, &runner);
+        let head = Head { provenance, ..head.clone() };
+        if run.within_deadline(log.commit(state, head)).await? == Step::Overtaken {
+            return Ok(Ended::RaceLost);
+        }
+    }
+    Ok(unchanged(spec, state).into())
+}
+
+/// The source that the state was read from, as far as it knows.
+fn source_of(state: &StateVersion) -> Option<&str> {
+    state.state.head.as_ref()?.provenance.source.as_deref()
 }
 
 /// Where a run begins with a table.
@@ -179,10 +226,25 @@ async fn finish(run: &Run<'_>, spec: &TableSpec, publication: &Publication<'_>) 
 }
 
 async fn outline(run: &Run<'_>, spec: &TableSpec) -> Result<BaseOutline> {
-    match run.request.inherits {
-        true => BaseOutline::read_inherited(run.store, &spec.name).await,
-        false => BaseOutline::read(run.store, &spec.name).await,
+    if !run.request.inherits {
+        return BaseOutline::read(run.store, &spec.name).await;
     }
+    let outline = BaseOutline::read_inherited(run.store, &spec.name).await?;
+    if let Some(key) = &outline.inherited.last_cdc_key {
+        refuse_far_ahead(run, spec, key)?;
+    }
+    Ok(outline)
+}
+
+/// Every later object is named after the last one that is there, so that a name from a wrong clock would stay for ever.
+fn refuse_far_ahead(run: &Run<'_>, spec: &TableSpec, key: &str) -> Result<()> {
+    let time = layout::cdc_run_at(&spec.name, key).map(RunTime::time).filter(|time| *time > run.request.now);
+    let Some(why) = time.and_then(|time| outside(time, run.request.now, run.request.allow_future)) else {
+        return Ok(());
+    };
+    Err(Error::data("RunTimeAhead", format!("the time in the name of `{key}` {why}")).hint(
+        "move the object away or rename it; if such names are meant, import with `--allow-future`: later ones are named after them",
+    ))
 }
 
 /// The schema of the base. Where only the source's order of columns moved on since, no file tells, but the head does.
@@ -274,9 +336,50 @@ impl Run<'_> {
         }
     }
 
+    /// Aborts what the owner of a fenced claim has left of its uploads: it cannot publish any more. Nothing depends on it, and
+    /// the right to list uploads may be missing.
+    async fn abort_uploads(&self, spec: &TableSpec, cdc_key: &str) {
+        let keys = [cdc_key.to_owned(), layout::full_load(&spec.name), layout::fingerprints(&spec.name)];
+        let aborted = async {
+            for leftover in self.store.leftovers().await?.iter().filter(|leftover| keys.contains(&leftover.key)) {
+                self.store.abort(leftover).await?;
+                tracing::info!(table = %spec.name, key = leftover.key, "aborted the upload of a run that stopped");
+            }
+            Ok(())
+        };
+        if let Err(error) = within(self.late(SETTLE_TIME), aborted).await {
+            tracing::debug!(table = %spec.name, error = %error.chain(), "uploads of a run that stopped may be left");
+        }
+    }
+
     /// Whether the table is at the run's position and nothing is pending.
     pub(super) fn is_current(&self, state: &StateVersion) -> bool {
-        !self.request.force && state.state.pending.is_none() && state.position() == Some(&self.position)
+        !self.request.force
+            && state.state.pending.is_none()
+            && state.position() == Some(&self.position)
+            && self.is_source_of(state)
+    }
+
+    /// Whether the state was read from this run's source, as far as both are known.
+    pub(super) fn is_source_of(&self, state: &StateVersion) -> bool {
+        source_of(state).is_none_or(|known| self.is_source(known))
+    }
+
+    fn is_source(&self, known: &str) -> bool {
+        self.source.identity().is_none_or(|mine| mine.eq_ignore_ascii_case(known))
+    }
+
+    /// The rows of another source are no changes of this one, and its versions have the same numbers.
+    fn refuse_other_source(&self, spec: &TableSpec, known: Option<&str>) -> Result<()> {
+        let Some(known) = known.filter(|known| !self.request.adopt_source && !self.is_source(known)) else {
+            return Ok(());
+        };
+        let (name, mine) = (&spec.name, self.source.identity().unwrap_or_default());
+        let message = format!("table `{name}` of this lake was read from {known} so far, and this run reads {mine}");
+        Err(Error::config("OtherSource", message).hint(
+            "give the other source a lake of its own (another prefix, `--lake`); if it is the same data under another name, run \
+             once with `--adopt-source` (`\"adopt_source\": true` in the event)",
+        ))
     }
 
     /// Whether the source moved on since this run asked it: the table is at a newer version already, and going back to an

@@ -27,7 +27,7 @@ use crate::config::Limits;
 use crate::error::{Error, Result};
 use crate::position::Position;
 use crate::table::{CsvFile, FileChoice, ParquetTable, TableFile};
-use crate::workspace::Workspace;
+use crate::workspace::{WorkFile, Workspace};
 
 /// How deep a folder is searched.
 const MAX_DEPTH: usize = 8;
@@ -37,7 +37,7 @@ const READ_BUFFER: usize = 256 * 1024;
 /// A snapshot's files.
 #[derive(Clone, Debug)]
 pub struct Archive {
-    path: Arc<PathBuf>,
+    path: WorkFile,
     members: Arc<Vec<Member>>,
     limits: Limits,
     /// Whether it is no archive but one table's file itself.
@@ -93,7 +93,7 @@ impl Archive {
             None if path.is_dir() => folder(path, Path::new(""), 0)?,
             None => zip_members(path)?,
         };
-        Ok(Self { path: Arc::new(path.to_owned()), members: Arc::new(members), limits, lone: lone.is_some() })
+        Ok(Self { path: path.to_owned().into(), members: Arc::new(members), limits, lone: lone.is_some() })
     }
 
     /// The file, or files, of a table: those that the configuration names, or else `{name}.csv`, `{name}.csv.gz` or
@@ -203,7 +203,7 @@ impl Archive {
                 (*start, *compressed, *size, *crc32, *method)
             }
         };
-        let mut file = File::open(self.path.as_path()).map_err(unreadable)?;
+        let mut file = File::open(&self.path).map_err(unreadable)?;
         file.seek(SeekFrom::Start(start)).map_err(unreadable)?;
         let raw = BufReader::with_capacity(READ_BUFFER, file).take(compressed);
         match method {
@@ -226,9 +226,9 @@ impl Archive {
     }
 
     /// The path of a file with the member's bytes, unpacked where it has to be.
-    fn on_disk(&self, member: &Member, workspace: &Workspace) -> Result<PathBuf> {
+    fn on_disk(&self, member: &Member, workspace: &Workspace) -> Result<WorkFile> {
         if let Place::File(path) = &member.place {
-            return Ok(path.clone());
+            return Ok(path.clone().into());
         }
         let path = workspace.new_file("member.parquet");
         let copy = |mut source: Box<dyn Read + Send>| io::copy(&mut source, &mut File::create(&path)?);

@@ -88,6 +88,14 @@ impl Source {
         }
     }
 
+    /// What the lake knows the source by; `None` for files, which may be moved, or be what another source has published.
+    pub fn identity(&self) -> Option<String> {
+        match self {
+            Self::Kaggle { dataset, .. } => Some(format!("kaggle:{dataset}")),
+            Self::Local { .. } | Self::SqlServer(_) => None,
+        }
+    }
+
     /// The position to read: that of the version that is named, or else the newest.
     pub async fn position(&self, deadline: Deadline) -> Result<Position> {
         match self {

@@ -1,7 +1,6 @@
 //! A table's file in a snapshot that is Parquet already: its columns are brought to the types of the lake.
 
 use std::fs::File;
-use std::path::PathBuf;
 
 use arrow::array::{ArrayRef, RecordBatch, new_null_array};
 use arrow::datatypes::{DataType, Field};
@@ -14,18 +13,19 @@ use super::schema::{Column, TableSchema};
 use super::spec::TableSpec;
 use super::types::ColumnType;
 use crate::error::{Error, Result};
+use crate::workspace::WorkFile;
 
 /// A Parquet file of a snapshot.
 #[derive(Debug)]
 pub struct ParquetTable {
     name: String,
-    path: PathBuf,
+    path: WorkFile,
 }
 
 impl ParquetTable {
     /// A file called `name` in messages, whose bytes are at `path`.
-    pub fn new(name: impl Into<String>, path: PathBuf) -> Self {
-        Self { name: name.into(), path }
+    pub fn new(name: impl Into<String>, path: impl Into<WorkFile>) -> Self {
+        Self { name: name.into(), path: path.into() }
     }
 
     /// Its name, for messages.

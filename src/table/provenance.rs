@@ -15,6 +15,9 @@ pub struct Provenance {
     /// Whether the text ended with the end of a line; of several files, whether each did. `None` where that is not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ends_with_line_end: Option<bool>,
+    /// The source, as `kind:name`; `None` where only files were read, which may have moved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
 }
 
 impl Provenance {

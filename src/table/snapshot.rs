@@ -163,6 +163,7 @@ impl TableFile {
             files: self.parts().iter().map(|part| part.name().to_owned()).collect(),
             guessed_encoding: self.detected().map(|encoding| encoding.name().to_owned()),
             ends_with_line_end: ends.map(|ends| ends.into_iter().all(|ended| ended)),
+            source: None,
         }
     }
 

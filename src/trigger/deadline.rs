@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use crate::error::Error;
+
 /// The moment at which a run must have ended, if there is one (under Lambda: the function's own, less a margin).
 #[derive(Clone, Copy, Debug)]
 pub struct Deadline(Option<Instant>);
@@ -29,4 +31,10 @@ impl Deadline {
     pub fn allows(self, needed: Duration) -> bool {
         self.remaining().is_none_or(|left| left >= needed)
     }
+}
+
+/// The error for work that was broken off at its deadline, whoever was being waited for.
+pub(crate) fn out_of_time() -> Error {
+    Error::transient("OutOfTime", "the run's time is up")
+        .hint("the next run does what is left; give the function a longer timeout or more memory if this repeats")
 }

@@ -10,12 +10,13 @@ use aws_lambda_events::event::eventbridge::EventBridgeEvent;
 use chrono::{DateTime, Datelike, NaiveDateTime, SecondsFormat, SubsecRound, Utc};
 use serde_json::{Map, Value};
 
-use super::{Approval, Deadline, Request};
+use super::{Approval, Deadline, Request, outside};
 use crate::config::{ConfigSource, Faults, Section};
 use crate::error::{Error, Result};
 use crate::lake::store::LakeUrl;
 
-const KEYS: [&str; 7] = ["run_at", "tables", "force", "dry_run", "config", "lake", "approve_deletes"];
+const KEYS: [&str; 9] =
+    ["run_at", "tables", "force", "dry_run", "config", "lake", "approve_deletes", "adopt_source", "allow_future"];
 
 const SCHEDULED: &str = "Scheduled Event";
 
@@ -74,13 +75,21 @@ fn read(
     now: DateTime<Utc>,
     deadline: Deadline,
 ) -> Request {
-    let known_time = run_at(order).or(time).map(|time| time.trunc_subsecs(0));
+    let allow_future = order.flag("allow_future").unwrap_or_default();
+    let asked = run_at(order);
+    let known_time = asked.or(time).map(|time| time.trunc_subsecs(0));
+    if let Some(why) = outside(known_time.unwrap_or(now), now, allow_future) {
+        let key = if asked.is_none() && time.is_some() { "time" } else { "run_at" };
+        order.fault(key, format!("{why}: correct it or the clock, or set `allow_future` if a time ahead is meant"));
+    }
     let identity = known_time.map_or_else(|| format!("request:{request_id}"), identity_of);
     Request {
         tables: tables(order),
         force: order.flag("force").unwrap_or_default(),
         dry_run: order.flag("dry_run").unwrap_or_default(),
         approve_deletes: approval(order),
+        adopt_source: order.flag("adopt_source").unwrap_or_default(),
+        allow_future,
         config: config(order),
         lake: lake(order),
         ..Request::new(known_time.unwrap_or(now), identity, now, deadline)

@@ -5,11 +5,14 @@
 
 mod deadline;
 mod event;
+mod span;
 mod step;
 
 use chrono::{DateTime, SubsecRound, Utc};
 
 pub use self::deadline::Deadline;
+pub(crate) use self::deadline::out_of_time;
+pub(crate) use self::span::outside;
 pub use self::step::Step;
 use crate::config::{ConfigSource, Faults};
 use crate::error::{Error, Result};
@@ -18,12 +21,16 @@ use crate::near::near;
 use crate::position::Position;
 use crate::table::{TableName, TableSpec};
 
+/// What to do about a time that no run may have.
+const FUTURE_HINT: &str = "correct the time, or the clock; if a time ahead is meant, set `allow_future` (`--allow-future`): \
+                           later runs are then named after it";
+
 /// One run, as it was asked for.
 #[derive(Clone, Debug)]
 pub struct Request {
     /// The time that the run's objects are named by, in whole seconds.
     pub run_at: DateTime<Utc>,
-    /// The time by this machine's clock, for the expiry of claims only.
+    /// The time by this machine's clock, for the expiry of claims, and to see whether another time can be right.
     pub now: DateTime<Utc>,
     /// What a repeated delivery of the same event has in common with the first: `event:{run_at}` where the event carries
     /// its time, else `request:{request id}`.
@@ -39,6 +46,10 @@ pub struct Request {
     pub dry_run: bool,
     /// The tables that may lose more rows than their limit allows.
     pub approve_deletes: Approval,
+    /// Whether tables that were read from another source so far are read from this one from now on.
+    pub adopt_source: bool,
+    /// Whether times more than a day ahead of the clock are meant.
+    pub allow_future: bool,
     /// The configuration to use in place of the function's own.
     pub config: Option<ConfigSource>,
     /// The lake to use in place of the function's own.
@@ -83,6 +94,8 @@ impl Request {
             force: false,
             dry_run: false,
             approve_deletes: Approval::None,
+            adopt_source: false,
+            allow_future: false,
             config: None,
             lake: None,
             deadline,
@@ -90,16 +103,20 @@ impl Request {
         }
     }
 
-    /// A run of all tables at the time that `text` names, with the identity of an event of that time.
+    /// A run of all tables at the time that `text` names, with the identity of an event of that time. One more than a day ahead
+    /// of `now` is taken only where `allow_future` is set.
     ///
     /// # Errors
-    /// `InvalidEvent` (kind `Config`) for a text that is no time.
-    pub fn at(text: &str, now: DateTime<Utc>, deadline: Deadline) -> Result<Self> {
+    /// `InvalidEvent` (kind `Config`) for a text that is no time, or a time that no run may have.
+    pub fn at(text: &str, now: DateTime<Utc>, deadline: Deadline, allow_future: bool) -> Result<Self> {
         let time = event::instant(text).map(|time| time.trunc_subsecs(0)).ok_or_else(|| {
             Error::config("InvalidEvent", format!("`{text}` is not a time"))
                 .hint("write a time like 2026-11-20T09:00:00Z")
         })?;
-        Ok(Self::new(time, event::identity_of(time), now, deadline))
+        if let Some(why) = outside(time, now, allow_future) {
+            return Err(Error::config("InvalidEvent", format!("the run's time {why}")).hint(FUTURE_HINT));
+        }
+        Ok(Self { allow_future, ..Self::new(time, event::identity_of(time), now, deadline) })
     }
 
     /// Those of `specs` that the run is to do, in their configured order.

@@ -84,7 +84,7 @@ fn table(payload: &Value, request: Request, faults: &Faults) -> Option<Step> {
     if position.is_none() {
         order.fault("position", "must be the position that the plan answered");
     }
-    let planned = match Request::at(run_at?, request.now, request.deadline) {
+    let planned = match Request::at(run_at?, request.now, request.deadline, request.allow_future) {
         Ok(planned) => planned,
         Err(error) => {
             order.fault("run_at", format!("is wrong: {error}"));

@@ -99,7 +99,7 @@ fn all_faults_of_an_event_come_in_one_answer() {
     assert_eq!(
         faults(payload),
         [
-            "`run_att` is an unknown key; known are run_at, tables, force, dry_run, config, lake, approve_deletes",
+            "`run_att` is an unknown key; known are run_at, tables, force, dry_run, config, lake, approve_deletes, adopt_source, allow_future",
             "`run_at` is `yesterday`: write a time like 2026-11-20T09:00:00Z",
             "`tables` is empty: leave it out to do all tables",
             "`force` must be true or false, not a string",
@@ -112,6 +112,25 @@ fn all_faults_of_an_event_come_in_one_answer() {
     assert_eq!(faults(json!({"run_at": "0026-11-20T09:00:00Z"})).len(), 1);
     let detail = faults(schedule("2026-11-20T09:00:00Z", &json!({"table": ["a"]})));
     assert_eq!(detail, ["`detail.table` is an unknown key; did you mean `tables`?"]);
+}
+
+#[test]
+fn times_that_no_run_may_have_are_refused_unless_one_ahead_is_meant() {
+    for (event, key) in [
+        (json!({"run_at": "1970-01-01T00:00:00Z"}), "run_at"),
+        (json!({"run_at": "2027-11-20T09:00:00Z"}), "run_at"),
+        (schedule("2226-11-20T09:00:00Z", &json!({})), "detail.time"),
+    ] {
+        let faults = faults(event.clone());
+        assert!(faults.len() == 1 && faults[0].starts_with(&format!("`{key}` ")), "{event}: {faults:?}");
+    }
+    let meant = from(json!({"run_at": "2027-11-20T09:00:00Z", "allow_future": true})).unwrap();
+    assert_eq!((meant.identity.as_str(), meant.allow_future), ("event:2027-11-20T09:00:00Z", true));
+    assert_eq!(faults(json!({"run_at": "1970-01-01T00:00:00Z", "allow_future": true})).len(), 1);
+    let never_set = Request::from_event(json!({}), "c0ffee", DateTime::UNIX_EPOCH, Deadline::NONE).unwrap_err();
+    assert!(never_set.to_string().contains("lies before 2000"), "{never_set}");
+    let table = json!({"step": "table", "event": {}, "run_at": "2027-11-20T09:00:00Z", "table": "t", "position": 1});
+    assert!(Step::from_event(table, "c0ffee", now(), Deadline::NONE).is_err());
 }
 
 #[test]

@@ -30,6 +30,8 @@ fn wrong_usage_exits_with_2() {
     desk.run(&["rum"]).expect(2, &["'run'"]);
     desk.run(&["run", "--onse"]).expect(2, &["'--once'"]);
     desk.run(&["run", "--run-at", "yesterday"]).expect(2, &["2026-11-20T09:00:00Z"]);
+    desk.run(&["run", "--run-at", "2226-11-20T09:00:00Z"]).expect(2, &["InvalidEvent", "ahead of", "--allow-future"]);
+    desk.run(&["run", "--run-at", "1970-01-01T00:00:00Z"]).expect(2, &["InvalidEvent", "before 2000"]);
 }
 
 #[test]

@@ -135,6 +135,35 @@ fn claim(owner: &str, position: &Value, expires: &str) -> String {
     json!({"format_version": 1, "head": null, "pending": pending}).to_string()
 }
 
+#[expect(clippy::disallowed_methods, reason = "a test process is a shell")]
+fn in_an_hour() -> String {
+    (chrono::Utc::now() + chrono::TimeDelta::hours(1)).to_rfc3339_opts(chrono::SecondsFormat::Secs, true)
+}
+
+#[test]
+fn an_import_behind_a_name_far_ahead_of_the_clock_has_to_be_meant() {
+    let desk = of_the_original();
+    let name = |stamp: &str| desk.path(&format!("lake/cdc/clientes/clientes_{stamp}.parquet"));
+    fs::copy(original_of(&desk), name("22261120_090000")).unwrap();
+    let before = desk.lake();
+    import(&desk, &["--table", "clientes"])
+        .expect(1, &["RunTimeAhead", "clientes_22261120_090000.parquet", "--allow-future"]);
+    assert_eq!(desk.lake(), before);
+    let report = import(&desk, &["--table", "clientes", "--allow-future"]).json();
+    assert_eq!(report["tables"][0]["cdc_key"], json!("cdc/clientes/clientes_22261120_090001.parquet"));
+    // A name after which no other can come is refused before anything is written.
+    let desk = of_the_original();
+    fs::copy(original_of(&desk), desk.path("lake/cdc/clientes/clientes_99991231_235959.parquet")).unwrap();
+    let objects = || desk.lake().into_iter().filter(|(key, _)| !key.starts_with('.')).collect::<Vec<_>>();
+    let before = objects();
+    import(&desk, &["--table", "clientes", "--allow-future"]).expect(2, &["RunTimeUnusable"]);
+    assert!(objects() == before, "something was written");
+}
+
+fn original_of(desk: &Desk) -> std::path::PathBuf {
+    fs::read_dir(desk.path("lake/cdc/clientes")).unwrap().next().unwrap().unwrap().path()
+}
+
 #[test]
 fn an_import_that_was_broken_off_is_completed_by_the_same_command() {
     let desk = of_the_original();
@@ -146,7 +175,7 @@ fn an_import_that_was_broken_off_is_completed_by_the_same_command() {
     // As it was after the changes had been published, and before anything else.
     fs::write(desk.path("lake/full-load/clientes/clientes.parquet"), old).unwrap();
     let position = &head["head"]["position"];
-    let claim = claim("import:event:2026-11-20T09:00:00Z", position, "2099-01-01T00:00:00Z");
+    let claim = claim("import:event:2026-11-20T09:00:00Z", position, &in_an_hour());
     fs::write(&state, &claim).unwrap();
     import(&desk, &["--run-at", "2026-11-20T10:00:00Z", "--table", "clientes"]).expect(3, &["\"status\": \"busy\""]);
     assert_eq!(counts(&import(&desk, &arguments).json(), 0), [0; 4]);

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use aws_sdk_s3::Client;
 use cdc_to_s3::Kind;
+use cdc_to_s3::doctor::{self, Diagnosis};
 use cdc_to_s3::lake::store::{ObjectStore, S3ClientOptions, S3Options, S3Store, S3Timing, s3_client};
 use cdc_to_s3::report::TableStatus;
 use cdc_to_s3::trigger::Deadline;
@@ -16,7 +17,7 @@ use crate::support::scene::{MINUTE, Scene};
 use crate::support::wire::{self, Wire};
 
 /// The Parquet files of the scenes have two parts; a state has one.
-const PART: u64 = 900;
+const PART: u64 = 1400;
 
 const SLOW_DOWN: wire::Fault = wire::Fault::Answer(503, "<Error><Code>SlowDown</Code></Error>");
 
@@ -104,8 +105,34 @@ async fn a_run_that_stores_nothing_leaves_no_upload() {
     let mut forced = lake::request(MINUTE + 60);
     forced.force = true;
     assert_eq!(scene.run(&*store, &forced).await.status, TableStatus::Unchanged);
-    assert!(uploads(&wire) > begun, "that nothing has changed shows at the end");
+    assert_eq!(uploads(&wire), begun, "nothing is uploaded before a change is known");
     bucket.assert_nothing_left("an unchanged table").await;
+    scene.assert_complete(&*store).await;
+}
+
+/// Where no rule of the bucket removes them, the parts of a killed run stayed for ever.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_uploads_of_a_killed_run_are_found_by_doctor_and_aborted_by_who_takes_over() {
+    let bucket = Bucket::new().await;
+    let scene = Scene::named("after a claim").await;
+    let store = bucket.lake(&bucket.client, "lake");
+    scene.fill(&*store).await;
+    let claimed = lake::state(&*store, &scene.spec.name).await.state.pending.unwrap().cdc_key;
+    for key in [claimed.as_str(), "full-load/t/t.parquet", "full-load/u/u.parquet"] {
+        let begin = bucket.client.create_multipart_upload().bucket(&bucket.name).key(format!("lake/{key}"));
+        begin.send().await.unwrap();
+    }
+    let uploads = |diagnosis: &Diagnosis| {
+        diagnosis.checks.iter().find(|check| check.subject == "lake: uploads").map(|check| check.found.clone())
+    };
+    let mut diagnosis = Diagnosis::default();
+    doctor::lake(&*store, &mut diagnosis).await;
+    assert!(uploads(&diagnosis).is_some_and(|found| found.starts_with("3 upload(s)")), "{diagnosis:?}");
+    assert!(diagnosis.is_ok());
+    done(scene.run(&*store, &scene.request).await);
+    let left = bucket.client.list_multipart_uploads().bucket(&bucket.name).send().await.unwrap();
+    let keys: Vec<_> = left.uploads().iter().filter_map(|upload| upload.key()).collect();
+    assert_eq!(keys, ["lake/full-load/u/u.parquet"], "another table's is not touched");
     scene.assert_complete(&*store).await;
 }
 

@@ -71,10 +71,11 @@ async fn the_retry_does_only_what_is_left() {
 #[tokio::test]
 async fn no_table_is_begun_that_cannot_be_finished_in_time() {
     let rig = Rig::new().await;
-    let (report, told) = failed(rig.invoke_within(Duration::from_secs(4), at(9)).await);
+    let (report, told) = failed(rig.invoke_within(Duration::from_millis(900), at(9)).await);
     assert_eq!((report.status, told.error_type.as_str()), (RunStatus::Failed, "Transient"));
     for table in &report.tables {
-        assert_eq!(table.error.as_ref().unwrap().code(), "OutOfTime", "{}", table.name);
+        let error = table.error.as_ref().unwrap();
+        assert_eq!(error.code(), "OutOfTime", "{}", table.name);
     }
     assert!(rig.objects().await.is_empty());
     let report = rig.invoke(at(9)).await.unwrap();

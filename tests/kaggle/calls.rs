@@ -186,9 +186,7 @@ async fn a_retry_after_beyond_the_deadline_or_the_limit_ends_the_run_at_once() {
 
 #[tokio::test]
 async fn a_current_version_that_is_still_prepared_is_not_ready_and_an_unknown_status_is_no_obstacle() {
-    for (told, ready) in
-        [("BLOBS_RECEIVED", false), ("DatasetVersionStatus.FAILED", false), ("READY", true), ("", true)]
-    {
+    for (told, ready) in [("BLOBS_RECEIVED", false), ("REPROCESSING", false), ("READY", true), ("", true)] {
         let rig = Rig::new().await;
         rig.kaggle.publish(1, archive(100));
         rig.kaggle.set_status(1, told);
@@ -200,6 +198,25 @@ async fn a_current_version_that_is_still_prepared_is_not_ready_and_an_unknown_st
                 assert!(error.to_string().contains(told));
             }
         }
+    }
+}
+
+#[tokio::test]
+async fn a_current_version_that_failed_or_was_deleted_is_no_longer_waited_for() {
+    for (told, code) in
+        [("FAILED", "VersionFailed"), ("DatasetVersionStatus.failed", "VersionFailed"), ("DELETED", "VersionDeleted")]
+    {
+        let rig = Rig::new().await;
+        rig.kaggle.publish(1, archive(100));
+        rig.kaggle.publish(2, archive(100));
+        rig.kaggle.set_status(2, told);
+        let error = rig.current().await.unwrap_err();
+        assert_eq!((error.kind(), error.code()), (Kind::Data, code), "{told}");
+        assert!(error.to_string().contains("version 2 of owner/slug"), "{error}");
+        assert!(error.advice().unwrap().contains("publish another version"), "{error:?}");
+        // As when the version fails between the question and the download.
+        rig.faults(Endpoint::Storage, [status(404)]);
+        rig.expect_failure(2, code).await;
     }
 }
 

@@ -87,7 +87,7 @@ async fn the_deadline_ends_a_slow_download_and_leaves_nothing_behind() {
     rig.faults(Endpoint::Storage, [Fault { drip: Some(Drip { bytes: 10, pause_ms: 50 }), ..Fault::default() }]);
     let (begun, deadline) = (Instant::now(), Deadline::within(Duration::from_millis(600)));
     let error = rig.client.download(&dataset(), 1, rig.folder.path(), deadline, &|_, _| {}).await.unwrap_err();
-    assert_eq!((error.kind(), error.code()), (Kind::Transient, "KaggleUnavailable"));
+    assert_eq!((error.kind(), error.code()), (Kind::Transient, "OutOfTime"));
     assert!(begun.elapsed() < Duration::from_secs(2));
     assert_eq!(files(rig.folder.path()), [""; 0]);
 }

@@ -111,10 +111,10 @@ class Whole(Emulated):
         recorder = Recorder()
         with proxy(self.aws.endpoint, recorder) as recorded:
             self.send_through(recorded)
-            self.assert_runs(SAMPLE, "2030-01-01T00:00:00Z")
-            self.assert_runs(CHANGED, "2030-01-01T01:00:00Z")
-            self.assert_runs(LARGE, "2030-01-01T02:00:00Z", config=large_config())
-            failed = self.invoke(REPEATED, "2030-01-01T03:00:00Z", config=large_config())
+            self.assert_runs(SAMPLE, "2026-01-01T00:00:00Z")
+            self.assert_runs(CHANGED, "2026-01-01T01:00:00Z")
+            self.assert_runs(LARGE, "2026-01-01T02:00:00Z", config=large_config())
+            failed = self.invoke(REPEATED, "2026-01-01T03:00:00Z", config=large_config())
             self.assertTrue(failed.failed)
             self.assertIn("DuplicateKeys", failed.payload["errorMessage"])
         for request in ("UploadPart", "CompleteMultipartUpload", "AbortMultipartUpload", "GetObject of a range"):

@@ -18,7 +18,7 @@ fn lake() -> Desk {
     desk.report(&["--run-at", "2026-11-20T15:00:00Z"]);
     let third = "idCliente;qtdePontos;DtAtualizacao;cidade\nc-1;11;2025-01-11 09:00:00;\nc-2;5;2025-01-12;Évora;\n";
     desk.write("data/actual/clientes.csv", &third.replace("Évora;", "Évora"));
-    desk.report(&["--run-at", "2026-12-01T09:00:00Z"]);
+    desk.report(&["--run-at", "2026-12-01T09:00:00Z", "--allow-future"]);
     desk
 }
 

@@ -7,3 +7,4 @@ mod commands;
 mod page;
 mod restore;
 mod s3;
+mod sources;

@@ -128,12 +128,13 @@ async fn enter(
     if state.state.pending.is_none() && at == Some(&Position::Version(event.version)) {
         return Ok(Some(Outcome::Done(event.version)));
     }
-    let claim = match log.enter(state).await? {
+    let (claim, fenced) = match log.enter(state).await? {
         Entry::Busy(_) => return Ok(Some(Outcome::GaveWay)),
-        Entry::Resume(claim) => Some(claim),
-        Entry::Free => None,
+        Entry::Resume(claim) => (Some(claim), None),
+        Entry::Fenced(object) => (None, Some(*object)),
+        Entry::Free => (None, None),
     };
-    let outline = BaseOutline::read(port, table).await?;
+    let outline = fenced.into_iter().fold(BaseOutline::read(port, table).await?, BaseOutline::with);
     if claim.as_ref().is_some_and(|claim| !log.still_ours(claim, &outline)) {
         return Ok(Some(Outcome::GaveWay));
     }

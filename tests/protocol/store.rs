@@ -1,9 +1,9 @@
 //! A store whose calls wait until they are granted, so that a scheduler decides on every step of every runner.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex};
-use std::task::Poll;
+use std::task::{Poll, Waker};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -35,25 +35,60 @@ pub(super) enum Answer {
 /// The objects, with their tags.
 pub(super) type Objects = BTreeMap<String, (ETag, Bytes)>;
 
-/// The way from a runner to the scheduler and back.
+/// The way from a runner to the scheduler and back. Calls that are under way together are granted one after the other, in the
+/// order in which they were made.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Port(Arc<Mutex<(Option<Call>, Option<Answer>)>>);
+pub(super) struct Port(Arc<Mutex<Line>>);
+
+#[derive(Debug, Default)]
+struct Line {
+    calls: VecDeque<(u64, Call)>,
+    made: u64,
+    answer: Option<Answer>,
+    waiting: Vec<Waker>,
+}
+
+/// A call's place in the line, which it leaves when it has its answer or is given up.
+struct Turn<'a>(&'a Port, u64);
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        let mut line = self.0.0.lock().unwrap();
+        line.calls.retain(|(number, _)| *number != self.1);
+        line.waiting.drain(..).for_each(Waker::wake);
+    }
+}
 
 impl Port {
     /// The call that the runner waits for.
     pub(super) fn asked(&self) -> Option<Call> {
-        self.0.lock().unwrap().0.clone()
+        self.0.lock().unwrap().calls.front().map(|(_, call)| call.clone())
     }
 
     pub(super) fn answer(&self, answer: Answer) {
-        *self.0.lock().unwrap() = (None, Some(answer));
+        let mut line = self.0.lock().unwrap();
+        line.answer = Some(answer);
+        line.waiting.drain(..).for_each(Waker::wake);
     }
 
     async fn call(&self, call: Call) -> Result<Answer> {
-        self.0.lock().unwrap().0 = Some(call);
-        let answer = poll_fn(|_| match self.0.lock().unwrap().1.take() {
-            Some(answer) => Poll::Ready(answer),
-            None => Poll::Pending,
+        let turn = {
+            let mut line = self.0.lock().unwrap();
+            line.made += 1;
+            let number = line.made;
+            line.calls.push_back((number, call));
+            Turn(self, number)
+        };
+        let answer = poll_fn(|context| {
+            let mut line = self.0.lock().unwrap();
+            let is_next = line.calls.front().is_some_and(|(number, _)| *number == turn.1);
+            match line.answer.take_if(|_| is_next) {
+                Some(answer) => Poll::Ready(answer),
+                None => {
+                    line.waiting.push(context.waker().clone());
+                    Poll::Pending
+                }
+            }
         });
         match answer.await {
             Answer::Lost => Err(Error::transient("Lost", "the answer was lost")),

@@ -1,6 +1,7 @@
 //! A database that captures its changes, from the model in memory through the whole pipeline into a lake.
 
 mod crash;
+mod disk;
 mod doctor;
 mod histories;
 mod history;

@@ -2,14 +2,13 @@
 
 use std::fs::{self, File};
 use std::io::Write;
-use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use cdc_to_s3::Kind;
 use cdc_to_s3::lake::store::{
     Ahead, Condition, DirStore, Growth, ObjectStore, Payload, Put, S3Options, S3Store, Stages, Underway,
 };
+use cdc_to_s3::workspace::WorkFile;
 use tempfile::TempDir;
 
 use super::s3::{aborts, begun, client, completed, part};
@@ -19,7 +18,7 @@ use crate::support::script::{Answer, Server};
 
 /// A file that is being written, and followed where a store does that.
 pub(super) struct Following {
-    path: PathBuf,
+    path: WorkFile,
     file: File,
     len: u64,
     staged: Option<(Growth, Ahead)>,
@@ -29,7 +28,7 @@ pub(super) struct Following {
 impl Following {
     pub(super) fn begin(stages: &Stages, key: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("file");
+        let path = WorkFile::from(folder.path().join("file"));
         let staged = stages.begin(key, &path);
         Self { file: File::create(&path).unwrap(), path, len: 0, staged, folder }
     }
@@ -48,7 +47,7 @@ impl Following {
     pub(super) fn finish(mut self, content: &[u8]) -> Payload {
         self.write(content);
         let _ = self.folder.keep();
-        let (path, len) = (Arc::new(self.path), self.len);
+        let (path, len) = (self.path, self.len);
         match self.staged {
             Some((growth, ahead)) => {
                 growth.complete();
@@ -66,6 +65,7 @@ async fn scripted(answers: impl IntoIterator<Item = Answer>) -> (Server, S3Store
         S3Options { multipart_threshold: 100, part_size: 4, concurrent_parts: 1, ..S3Options::new("bucket", "lake") };
     let store = S3Store::new(client(&server.endpoint), options);
     let (stages, underway) = Stages::open(&store, true);
+    stages.go();
     (server, store, stages, underway)
 }
 
@@ -98,6 +98,34 @@ async fn parts_are_uploaded_while_the_file_is_written_and_completed_by_the_put()
     assert!(asked[0].target.starts_with("/bucket/lake/t?uploads"), "{}", asked[0].target);
     assert!((1..4).all(|number| asked[number].target.contains(&format!("partNumber={number}"))));
     assert_eq!((asked[4].header("if-none-match"), asked[4].header("x-amz-mp-object-size")), ("*", "10"));
+}
+
+/// The parts of an unchanged table were sent, and aborted, at every new version.
+#[tokio::test]
+async fn nothing_is_sent_before_the_files_are_wanted_and_all_of_it_then() {
+    let server = Server::start([begun(), part(), part(), part(), completed(), object()]).await;
+    let options = S3Options { part_size: 4, concurrent_parts: 1, ..S3Options::new("bucket", "lake") };
+    let store = S3Store::new(client(&server.endpoint), options);
+    let (stages, underway) = Stages::open(&store, true);
+    let dropped = Following::begin(&stages, "dropped").finish(b"0123456789");
+    drop(dropped);
+    let mut file = Following::begin(&stages, "t");
+    file.write(b"01234567");
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert!(server.asked().is_empty());
+    stages.go();
+    asked(&server, 3).await;
+    let payload = file.finish(b"89");
+    assert!(matches!(store.put("t", &payload, &Condition::Absent).await.unwrap(), Put::Written(_)));
+    assert_eq!((server.asked().len(), aborts(&server)), (5, 0));
+    drop((payload, stages));
+    underway.ended().await;
+
+    let (stages, underway) = Stages::open(&store, true);
+    let payload = Following::begin(&stages, "t").finish(b"0123");
+    assert!(matches!(store.put("t", &payload, &Condition::Absent).await.unwrap(), Put::Written(_)));
+    drop((payload, stages));
+    underway.ended().await;
 }
 
 #[tokio::test]
@@ -193,6 +221,7 @@ async fn no_more_parts_are_under_way_at_once_than_configured() {
     let options = S3Options { part_size: 4, concurrent_parts: 3, ..S3Options::new("bucket", "lake") };
     let store = S3Store::new(client(&server.endpoint), options);
     let (stages, _underway) = Stages::open(&store, true);
+    stages.go();
     let payload = Following::begin(&stages, "t").finish(&[b'x'; 100]);
     assert!(matches!(store.put("t", &payload, &Condition::Absent).await.unwrap(), Put::Written(_)));
     assert_eq!((server.asked().len(), server.most_at_once()), (27, 3));
@@ -204,6 +233,7 @@ async fn no_upload_ahead_is_left_in_the_bucket() {
     let options = S3Options { multipart_threshold: 4, part_size: 4, ..S3Options::new(&bucket, "") };
     let store = S3Store::new(client.clone(), options);
     let (stages, underway) = Stages::open(&store, true);
+    stages.go();
     create(&store, "t", "old").await;
     let written = Following::begin(&stages, "new").finish(b"0123456789");
     assert!(matches!(store.put("new", &written, &Condition::Absent).await.unwrap(), Put::Written(_)));
@@ -229,6 +259,7 @@ async fn a_folder_stages_a_finished_file_before_its_put_and_removes_one_that_is_
     let root = tempfile::tempdir().unwrap();
     let store = DirStore::new(root.path());
     let (stages, underway) = Stages::open(&store, true);
+    stages.go();
     let temporary = || {
         let entries = fs::read_dir(root.path().join(".cdc-tmp")).into_iter().flatten();
         entries.filter(|entry| entry.as_ref().unwrap().path().extension().is_some_and(|name| name == "tmp")).count()

@@ -321,7 +321,7 @@ async fn a_large_object_obeys_the_same_conditions(store: Arc<dyn ObjectStore>) {
 fn file(folder: &TempDir, content: &[u8]) -> Payload {
     let path = folder.path().join("payload");
     std::fs::write(&path, content).unwrap();
-    Payload::File { path: Arc::new(path), len: content.len() as u64 }
+    Payload::File { path: path.into(), len: content.len() as u64 }
 }
 
 async fn a_file_is_stored_like_memory(store: Arc<dyn ObjectStore>) {
@@ -342,13 +342,14 @@ async fn a_file_of_another_length_is_not_stored(store: Arc<dyn ObjectStore>) {
         let error = store.put("t", &Payload::File { path, len }, &Condition::Absent).await.unwrap_err();
         assert_eq!((error.kind(), error.code()), (Kind::Internal, "PayloadChanged"), "{len}");
     }
-    let gone = Payload::File { path: Arc::new(folder.path().join("gone")), len: 1 };
+    let gone = Payload::File { path: folder.path().join("gone").into(), len: 1 };
     assert_eq!(store.put("t", &gone, &Condition::Absent).await.unwrap_err().code(), "PayloadChanged");
     assert!(store.list("", None).await.unwrap().is_empty());
 }
 
 async fn a_file_brought_ahead_obeys_the_same_conditions(store: Arc<dyn ObjectStore>) {
     let (stages, underway) = Stages::open(&*store, true);
+    stages.go();
     for (key, content) in [("empty", Bytes::new()), ("small", "content".into()), ("large", large(4))] {
         let payload = Following::begin(&stages, key).finish(&content);
         assert!(store.get(key, None).await.unwrap().is_none(), "{key} is visible too early");
@@ -370,6 +371,7 @@ async fn a_file_brought_ahead_obeys_the_same_conditions(store: Arc<dyn ObjectSto
 
 async fn what_is_brought_ahead_belongs_to_its_key(store: Arc<dyn ObjectStore>) {
     let (stages, underway) = Stages::open(&*store, true);
+    stages.go();
     let payload = Following::begin(&stages, "one").finish(&large(6));
     let outcome = store.put("other", &payload, &Condition::Absent).await.unwrap();
     let Put::Written(tag) = outcome else { panic!("refused where nothing is") };
@@ -383,6 +385,7 @@ async fn what_is_brought_ahead_belongs_to_its_key(store: Arc<dyn ObjectStore>) {
 
 async fn what_is_brought_ahead_and_not_put_is_no_object(store: Arc<dyn ObjectStore>) {
     let (stages, underway) = Stages::open(&*store, true);
+    stages.go();
     let finished = Following::begin(&stages, "finished").finish(&large(7));
     let mut half = Following::begin(&stages, "half");
     half.write(&large(7));
@@ -390,7 +393,7 @@ async fn what_is_brought_ahead_and_not_put_is_no_object(store: Arc<dyn ObjectSto
     underway.ended().await;
     assert!(store.list("", None).await.unwrap().is_empty());
     let (unwanted, _) = Stages::open(&*store, false);
-    assert!(unwanted.begin("t", std::path::Path::new("nowhere")).is_none());
+    assert!(unwanted.begin("t", &std::path::PathBuf::from("nowhere").into()).is_none());
 }
 
 async fn a_link_is_the_object_or_none(store: Arc<dyn ObjectStore>) {

@@ -1,6 +1,5 @@
 //! What is particular to S3: the answers that no emulator gives, and what becomes of a multipart upload.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use aws_sdk_s3::Client;
@@ -339,7 +338,7 @@ async fn no_upload_is_left_in_the_bucket() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("short");
     std::fs::write(&path, "01234").unwrap();
-    let payload = Payload::File { path: Arc::new(path), len: 10 };
+    let payload = Payload::File { path: path.into(), len: 10 };
     assert_eq!(store.put("new", &payload, &Condition::Absent).await.unwrap_err().code(), "PayloadChanged");
     let left = client.list_multipart_uploads().bucket(&bucket).send().await.unwrap();
     assert_eq!(left.uploads().len(), 0);

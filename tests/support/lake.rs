@@ -14,7 +14,8 @@ use cdc_to_s3::lake::fingerprints::{self, Fingerprints, Origin};
 use cdc_to_s3::lake::footer::{FileKind, Footer};
 use cdc_to_s3::lake::layout::{self, RunTime};
 use cdc_to_s3::lake::parquet::{Encoding, ParquetFile, ParquetWriter, read_footer};
-use cdc_to_s3::lake::store::{ETag, Listed, ObjectStore, Payload, read_all};
+use cdc_to_s3::lake::state::State;
+use cdc_to_s3::lake::store::{Condition, ETag, Listed, ObjectStore, Payload, Put, read_all};
 use cdc_to_s3::pipeline::{self, Unwatched};
 use cdc_to_s3::report::Report;
 use cdc_to_s3::source::{Limits, Source};
@@ -112,6 +113,14 @@ pub(crate) fn reader() -> Runner {
 /// The state of a table.
 pub(crate) async fn state(store: &dyn ObjectStore, table: &TableName) -> StateVersion {
     TableLog::new(store, table, &reader()).read_state().await.unwrap()
+}
+
+/// Makes `state` the state of a table, which has one, as somebody with full access to the bucket could.
+pub(crate) async fn replace_state(store: &dyn ObjectStore, table: &TableName, state: &State) {
+    let (key, payload) = (layout::state(table), Payload::Memory(state.to_bytes().unwrap()));
+    let there = tag(store, &key).await.unwrap();
+    let put = store.put(&key, &payload, &Condition::Matches(there)).await.unwrap();
+    assert!(matches!(put, Put::Written(_)));
 }
 
 /// Fails unless `verify` finds the table in order.

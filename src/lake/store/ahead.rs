@@ -4,12 +4,14 @@
 //! of that is visible, and nothing depends on it: [`put`](super::ObjectStore::put) takes the file itself where the work ahead
 //! was not begun, has failed, or has been used up by a `put` whose condition did not hold.
 //!
+//! Nothing is done before [`Stages::go`]: until a change is known, the files may turn out not to be wanted, and what was sent of
+//! them would have been sent for nothing.
+//!
 //! The work ends with the last clone of its [`Ahead`], which removes what was not put: an upload is aborted, a temporary file
 //! removed. [`Stages::open`] gives the means to wait for that.
 
 use std::convert::Infallible;
 use std::fmt;
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::future::BoxFuture;
@@ -18,6 +20,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{Condition, ObjectStore, Put};
 use crate::error::Result;
+use crate::workspace::WorkFile;
 
 /// How a store works ahead: the work for one object, to be spawned.
 pub type Stager = Arc<dyn Fn(Task) -> BoxFuture<'static, ()> + Send + Sync>;
@@ -40,7 +43,7 @@ pub(super) struct Order {
 /// A file that is being written, for those who follow it.
 #[derive(Clone, Debug)]
 pub(super) struct GrowingFile {
-    pub(super) path: Arc<PathBuf>,
+    pub(super) path: WorkFile,
     extent: watch::Receiver<Extent>,
 }
 
@@ -88,13 +91,14 @@ pub struct Ahead(Arc<Inner>);
 struct Inner {
     key: String,
     order: Mutex<Option<oneshot::Sender<Order>>>,
-    _owner: oneshot::Sender<Infallible>,
+    wanted: Arc<watch::Sender<bool>>,
+    _owners: [oneshot::Sender<Infallible>; 2],
 }
 
 impl Ahead {
     /// Makes the object visible if `condition` holds; `None` where the file itself is to be stored.
     pub(super) async fn put(&self, key: &str, condition: &Condition) -> Option<Result<Put>> {
-        if self.0.key != key {
+        if self.0.key != key || !*self.0.wanted.borrow() {
             return None;
         }
         let order = self.0.order.lock().unwrap_or_else(PoisonError::into_inner).take()?;
@@ -116,6 +120,7 @@ pub struct Stages {
     stager: Option<Stager>,
     runtime: Handle,
     alive: mpsc::Sender<Infallible>,
+    wanted: Arc<watch::Sender<bool>>,
 }
 
 /// The work that was begun, and may not have ended.
@@ -127,24 +132,37 @@ impl Stages {
     pub fn open(store: &dyn ObjectStore, wanted: bool) -> (Self, Underway) {
         let (alive, underway) = mpsc::channel(1);
         let stager = if wanted { store.stager() } else { None };
-        (Self { stager, runtime: Handle::current(), alive }, Underway(underway))
+        let wanted = Arc::new(watch::Sender::new(false));
+        (Self { stager, runtime: Handle::current(), alive, wanted }, Underway(underway))
+    }
+
+    /// The files are wanted: the work for them starts, and for those that are still to come.
+    pub fn go(&self) {
+        self.wanted.send_if_modified(|wanted| !std::mem::replace(wanted, true));
     }
 
     /// Begins the work for the object `key`, whose content is about to be written to a new file at `path`, from its
     /// beginning to its end.
-    pub fn begin(&self, key: &str, path: &Path) -> Option<(Growth, Ahead)> {
+    pub fn begin(&self, key: &str, path: &WorkFile) -> Option<(Growth, Ahead)> {
         let stager = self.stager.as_ref()?;
         let (growth, extent) = watch::channel(Extent::default());
         let (order, ordered) = oneshot::channel();
-        let (owner, abandoned) = oneshot::channel();
-        let file = GrowingFile { path: Arc::new(path.to_path_buf()), extent };
+        let ((owner, abandoned), (keeper, unwanted)) = (oneshot::channel(), oneshot::channel::<Infallible>());
+        let file = GrowingFile { path: path.clone(), extent };
         let work = stager(Task { key: key.to_owned(), file, order: ordered, abandoned });
-        let alive = self.alive.clone();
+        let (alive, mut wanted) = (self.alive.clone(), self.wanted.subscribe());
         self.runtime.spawn(async move {
-            work.await;
+            let is_wanted = tokio::select! {
+                wanted = wanted.wait_for(|wanted| *wanted) => wanted.is_ok(),
+                _ = unwanted => false,
+            };
+            if is_wanted {
+                work.await;
+            }
             drop(alive);
         });
-        let inner = Inner { key: key.to_owned(), order: Mutex::new(Some(order)), _owner: owner };
+        let (order, wanted) = (Mutex::new(Some(order)), Arc::clone(&self.wanted));
+        let inner = Inner { key: key.to_owned(), order, wanted, _owners: [owner, keeper] };
         Some((Growth(growth), Ahead(Arc::new(inner))))
     }
 }

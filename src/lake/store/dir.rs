@@ -8,7 +8,7 @@
 //!
 //! So a reader, who opens a file once, sees one version; and a process that is killed leaves either the old version or
 //! the new one, perhaps a temporary file (removed by the next store that writes here, see [`staging`]), and no lock,
-//! because locks end with their process. Below the root no symbolic link is followed, and none is listed.
+//! because locks end with their process. One that is only stopped keeps them, so that others wait with a bound. Below the root no symbolic link is followed, and none is listed.
 
 mod fault;
 mod staging;
@@ -19,6 +19,7 @@ use std::io::{self, Seek, SeekFrom};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Once};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
@@ -37,17 +38,27 @@ use crate::error::{Error, Result};
 /// Bodies come in pieces of this size.
 const CHUNK: u64 = 256 * 1024;
 
+/// How long a lock of another process is waited for, unless told otherwise.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 /// Objects as files below a folder.
 #[derive(Clone, Debug)]
 pub struct DirStore {
     root: PathBuf,
     swept: Arc<Once>,
+    patience: Duration,
 }
 
 impl DirStore {
     /// The lake below `root`, which is created by the first write. Nothing is touched before that.
     pub fn new(root: impl Into<PathBuf>) -> Self {
-        Self { root: root.into(), swept: Arc::new(Once::new()) }
+        Self { root: root.into(), swept: Arc::new(Once::new()), patience: PATIENCE }
+    }
+
+    /// Waits so long for the locks of other processes, which hold them for as long as it takes to read one object.
+    #[must_use]
+    pub fn with_patience(self, patience: Duration) -> Self {
+        Self { patience, ..self }
     }
 
     fn write(&self, key: &str, payload: &Payload, condition: &Condition) -> Result<Put> {
@@ -61,7 +72,7 @@ impl DirStore {
 
     /// A new version on the disk that nobody sees yet.
     fn stage(&self, payload: &Payload) -> Result<Staged> {
-        let staging = Staging::open(&self.root)?;
+        let staging = Staging::open(&self.root, self.patience)?;
         self.swept.call_once(|| staging.sweep());
         staging.stage(payload)
     }
@@ -72,7 +83,7 @@ impl DirStore {
         match condition {
             Condition::Absent => staged.create(&self.root, &target),
             Condition::Matches(expected) => {
-                let _lock = Staging::open(&self.root)?.lock(key)?;
+                let _lock = Staging::open(&self.root, self.patience)?.lock(key)?;
                 match open_version(&target)? {
                     Some((_, current, _)) if current == *expected => staged.replace(&target),
                     _ => Ok(Put::Refused),
@@ -131,7 +142,7 @@ impl ObjectStore for DirStore {
 async fn stage_ahead(store: DirStore, task: Task) {
     let Task { key, mut file, order, .. } = task;
     let Some(len) = file.completed().await else { return };
-    let (stager, payload) = (store.clone(), Payload::File { path: Arc::clone(&file.path), len });
+    let (stager, payload) = (store.clone(), Payload::File { path: file.path.clone(), len });
     let staged = match blocking(move || stager.stage(&payload)).await {
         Ok(staged) => staged,
         Err(error) => return tracing::debug!(key, error = %error.chain(), "a file could not be staged ahead"),

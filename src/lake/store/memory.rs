@@ -105,8 +105,7 @@ async fn load(payload: &Payload) -> Result<Bytes> {
     match payload {
         Payload::Memory(bytes) => Ok(bytes.clone()),
         Payload::File { path, len } | Payload::Staged { path, len, .. } => {
-            let bytes =
-                tokio::fs::read(path.as_path()).await.map_err(|error| payload_changed(path).caused_by(error))?;
+            let bytes = tokio::fs::read(&**path).await.map_err(|error| payload_changed(path).caused_by(error))?;
             if bytes.len() as u64 != *len { Err(payload_changed(path)) } else { Ok(bytes.into()) }
         }
     }

@@ -20,8 +20,7 @@ mod url;
 
 use std::fmt::Debug;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::Path;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -34,6 +33,7 @@ pub use self::memory::MemoryStore;
 pub use self::s3::{S3ClientOptions, S3Options, S3Store, S3Timing, s3_client};
 pub use self::url::LakeUrl;
 use crate::error::{Error, Result};
+use crate::workspace::WorkFile;
 
 /// The version of an object's content, opaque; equal tags mean equal content.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
@@ -112,6 +112,17 @@ pub struct Listed {
     pub len: u64,
 }
 
+/// An upload that was started and neither completed nor aborted: its parts are no object, but are stored, and paid for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Leftover {
+    /// The key of the object that it was to become.
+    pub key: String,
+    /// The store's name for it.
+    pub id: String,
+    /// When it was started, by the store's clock, in seconds since 1970.
+    pub since: Option<i64>,
+}
+
 /// The content of an object to be written: in memory, or a file of the run's work folder.
 #[derive(Clone, Debug)]
 pub enum Payload {
@@ -119,15 +130,15 @@ pub enum Payload {
     Memory(Bytes),
     /// A complete file that nobody writes to any more.
     File {
-        /// Where it is; removed by its owner, not by the store.
-        path: Arc<PathBuf>,
+        /// Where it is; its last holder removes it.
+        path: WorkFile,
         /// Its length in bytes.
         len: u64,
     },
     /// Such a file, which a store has followed while it was being written.
     Staged {
         /// Where it is, as above: the store may want it after all.
-        path: Arc<PathBuf>,
+        path: WorkFile,
         /// Its length in bytes.
         len: u64,
         /// What was done ahead.
@@ -174,6 +185,16 @@ pub trait ObjectStore: Debug + Send + Sync {
     /// [`get`](Self::get).
     async fn link(&self, _key: &str, _path: &Path) -> Result<Option<(ETag, u64)>> {
         Ok(None)
+    }
+
+    /// The uploads that are under way or were left, of all keys; none where a store has no such thing.
+    async fn leftovers(&self) -> Result<Vec<Leftover>> {
+        Ok(Vec::new())
+    }
+
+    /// Aborts an upload. Whoever is still at work on it stores the object anew.
+    async fn abort(&self, _leftover: &Leftover) -> Result<()> {
+        Ok(())
     }
 
     /// The store's place as a person would write it (`s3://bucket/prefix`, `/path`), for messages.

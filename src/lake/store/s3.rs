@@ -20,6 +20,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::operation::put_object::builders::PutObjectFluentBuilder;
+use aws_sdk_s3::primitives::DateTime;
 use aws_sdk_s3::types::{ChecksumAlgorithm, ServerSideEncryption};
 use futures_util::FutureExt;
 
@@ -27,7 +28,7 @@ use self::client::attempt_timeout;
 pub use self::client::{S3ClientOptions, S3Timing, s3_client};
 use self::fault::{Meaning, Request, explain, meaning};
 use super::key::{check_key, folder_of};
-use super::{ByteRange, Condition, ETag, Listed, Object, ObjectStore, Payload, Put, Stager};
+use super::{ByteRange, Condition, ETag, Leftover, Listed, Object, ObjectStore, Payload, Put, Stager};
 use crate::error::{Error, Result};
 
 const MIB: u64 = 1024 * 1024;
@@ -168,6 +169,34 @@ impl ObjectStore for S3Store {
     async fn list(&self, prefix: &str, after: Option<&str>) -> Result<Vec<Listed>> {
         folder_of(prefix)?;
         self.list_full(prefix, after).await
+    }
+
+    async fn leftovers(&self) -> Result<Vec<Leftover>> {
+        let prefix = self.full("");
+        let request = self.request("list uploads", "s3:ListBucketMultipartUploads", &prefix);
+        let list = self.client.list_multipart_uploads().bucket(&self.options.bucket).prefix(&prefix);
+        let (mut found, mut after) = (Vec::new(), (None, None));
+        loop {
+            let page = list.clone().set_key_marker(after.0).set_upload_id_marker(after.1).send().await;
+            let page = page.map_err(|error| explain(&request, error))?;
+            found.extend(page.uploads().iter().filter_map(|upload| {
+                let key = self.relative(upload.key()?)?.to_owned();
+                let (id, since) = (upload.upload_id()?.to_owned(), upload.initiated().map(DateTime::secs));
+                Some(Leftover { key, id, since })
+            }));
+            if !page.is_truncated().unwrap_or_default() || page.next_key_marker().is_none() {
+                return Ok(found);
+            }
+            after = (page.next_key_marker, page.next_upload_id_marker);
+        }
+    }
+
+    async fn abort(&self, leftover: &Leftover) -> Result<()> {
+        let key = self.full(&leftover.key);
+        let request = self.request("abort an upload of", "s3:AbortMultipartUpload", &key);
+        let abort = self.client.abort_multipart_upload().bucket(&self.options.bucket).key(&key);
+        abort.upload_id(&leftover.id).send().await.map_err(|error| explain(&request, error))?;
+        Ok(())
     }
 
     fn stager(&self) -> Option<Stager> {

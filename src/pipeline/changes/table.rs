@@ -13,6 +13,7 @@ use crate::error::{Error, Result};
 use crate::figures::span;
 use crate::lake::capture::{self, CapturedHead, Load};
 use crate::lake::commit::{Entry, StateVersion, Step, TableLog};
+use crate::lake::footer::Footer;
 use crate::lake::layout::{Place, RunTime};
 use crate::lake::outline::BaseOutline;
 use crate::lake::state::{Claim, Head};
@@ -114,22 +115,30 @@ impl Table<'_> {
         } else {
             shared.run.within_deadline(log.enter(&version)).await?
         };
-        let claim = match entry {
+        let (claim, fenced) = match entry {
             Entry::Busy(claim) => {
                 self.busy(&format!("run {} holds the table until {}", claim.owner, claim.expires));
                 return Ok(Ended::Done);
             }
-            Entry::Resume(claim) => Some(claim),
-            Entry::Free => None,
+            Entry::Resume(claim) => (Some(claim), None),
+            Entry::Fenced(object) => (None, Some(*object)),
+            Entry::Free => (None, None),
         };
-        Box::pin(self.go_into(version, claim, &log)).await
+        Box::pin(self.go_into(version, claim, fenced, &log)).await
     }
 
     /// Finds out where the table stands, and goes on from there.
-    async fn go_into(&mut self, version: StateVersion, claim: Option<Claim>, log: &TableLog<'_>) -> Result<Ended> {
+    async fn go_into(
+        &mut self,
+        version: StateVersion,
+        claim: Option<Claim>,
+        fenced: Option<(String, Footer)>,
+        log: &TableLog<'_>,
+    ) -> Result<Ended> {
         let shared = self.shared;
         let after = version.state.head.as_ref().map(|head| head.run_at);
         let outline = shared.run.within_deadline(BaseOutline::read_log(shared.run.store, &self.place, after)).await?;
+        let outline = fenced.into_iter().fold(outline, BaseOutline::with);
         if claim.as_ref().is_some_and(|claim| !log.still_ours(claim, &outline)) {
             self.busy("another run has overtaken this one");
             return Ok(Ended::Done);

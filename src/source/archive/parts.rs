@@ -20,6 +20,7 @@ use super::{Archive, Member, Place, find, listed_name, zipped};
 use crate::config::Limits;
 use crate::error::{Error, Result};
 use crate::table::FileChoice;
+use crate::workspace::WorkFile;
 
 /// How much of the directory is fetched at a time.
 const BLOCK: u64 = 1 << 20;
@@ -30,7 +31,7 @@ const LONGEST_NAME_AND_EXTRA: u64 = 2 * u16::MAX as u64;
 
 /// An archive of which some bytes are here.
 pub(crate) struct Parts {
-    path: PathBuf,
+    path: WorkFile,
     file: File,
     len: u64,
     /// What is here: in order, neither touching nor overlapping.
@@ -68,7 +69,7 @@ impl Parts {
     pub(crate) fn create(path: PathBuf, len: u64) -> Result<Self> {
         let file = File::options().read(true).write(true).create(true).truncate(true).open(&path);
         let file = file.and_then(|file| file.set_len(len).map(|()| file)).map_err(|error| unwritable(&path, error))?;
-        Ok(Self { path, file, len, here: Vec::new() })
+        Ok(Self { path: WorkFile::owned(path), file, len, here: Vec::new() })
     }
 
     /// Where the file is.
@@ -118,7 +119,7 @@ impl Parts {
         let at_hand: BTreeSet<&str> = here.iter().map(|member| member.name.as_str()).collect();
         let mut all: Vec<Member> = names.iter().filter(|name| !at_hand.contains(*name)).map(elsewhere).collect();
         all.extend(here);
-        Next::Ready(Archive { path: Arc::new(self.path.clone()), members: Arc::new(all), limits, lone: false })
+        Next::Ready(Archive { path: self.path.clone(), members: Arc::new(all), limits, lone: false })
     }
 
     /// For each member the bytes that it can have; `None` where it says that it has more.

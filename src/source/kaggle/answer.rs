@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::{VersionInfo, fault};
 use crate::config::Dataset;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// So many versions are looked for at the most where the API lists none.
 const MOST_UNLISTED: usize = 10_000;
@@ -39,9 +39,20 @@ impl DatasetInfo {
     }
 
     /// The status of a version that is listed as anything but ready.
-    pub(super) fn unready(&self, number: u64) -> Option<String> {
+    fn unready(&self, number: u64) -> Option<String> {
         let listed = self.versions.iter().flatten().find(|version| version.version_number == Some(number))?;
         (!listed.ready()).then(|| words(listed.status.as_deref().unwrap_or_default()))
+    }
+
+    /// Why the files of a version are not there, where its status says so.
+    pub(super) fn obstacle(&self, dataset: &Dataset, number: u64) -> Option<Error> {
+        let status = self.unready(number)?;
+        let ends_with = |name| status.to_ascii_uppercase().ends_with(name);
+        Some(match () {
+            () if ends_with("FAILED") => fault::version_failed(dataset, number, &status),
+            () if ends_with("DELETED") => fault::version_deleted(dataset, number, &status),
+            () => fault::version_not_ready(dataset, number, &status),
+        })
     }
 
     /// The listed versions and the current one, newest first, each number once. Where none is listed, every number up to

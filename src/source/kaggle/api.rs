@@ -114,7 +114,7 @@ impl Api {
         if let Some(version) = version {
             input["datasetVersionNumber"] = version.into();
         }
-        let mut retries = Retries::new(&self.settings, deadline, format!("{method} {dataset}"));
+        let mut retries = Retries::new(&self.settings, deadline);
         loop {
             match self.try_call(method, dataset, &input).await {
                 Ok(reply) => return Ok(reply),

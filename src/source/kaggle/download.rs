@@ -33,7 +33,7 @@ pub(super) async fn fetch(
     progress: Progress<'_>,
 ) -> Result<Archive> {
     let partial = Partial::create(into, dataset, version).await?;
-    let mut retries = Retries::new(api.settings(), deadline, format!("{dataset} {version}"));
+    let mut retries = Retries::new(api.settings(), deadline);
     let object = Object::new(api, dataset, version, deadline);
     let mut download = Download { object, into, progress, partial };
     loop {

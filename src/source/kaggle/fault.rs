@@ -28,6 +28,18 @@ pub(super) fn version_not_ready(dataset: &Dataset, version: u64, status: &str) -
     Error::transient("VersionNotReady", message).hint("Kaggle is still preparing it; the next run picks it up")
 }
 
+pub(super) fn version_failed(dataset: &Dataset, version: u64, status: &str) -> Error {
+    Error::data("VersionFailed", format!("Kaggle could not prepare version {version} of {dataset} ({status})")).hint(
+        "it does not become ready by waiting: its owner has to publish another version; the lake keeps the one before",
+    )
+}
+
+pub(super) fn version_deleted(dataset: &Dataset, version: u64, status: &str) -> Error {
+    let message = format!("version {version} of {dataset} is the current one, and was deleted ({status})");
+    Error::data("VersionDeleted", message)
+        .hint("look at the dataset's page: its owner has to publish another version; the lake keeps the one before")
+}
+
 pub(super) fn version_gone(dataset: &Dataset, version: u64, current: u64) -> Error {
     Error::data("VersionGone", format!("version {version} of {dataset} is no longer there (current: {current})"))
         .hint("its owner deleted it; only versions that still exist can be fetched")
@@ -73,10 +85,6 @@ pub(super) fn network(place: &str, error: reqwest::Error) -> Error {
         "broke off the connection"
     };
     unavailable(place, problem).caused_by(error.without_url())
-}
-
-pub(super) fn out_of_time() -> Error {
-    unavailable("Kaggle", "took longer than this run may last").hint("raise the function's time-out if this repeats")
 }
 
 /// An answer that this client does not understand.

@@ -147,14 +147,15 @@ impl Kaggle {
     /// The number of the dataset's current version, by one API call (`GetDataset`).
     ///
     /// # Errors
-    /// `VersionNotReady` (kind `Transient`) when the API says that this version is still being prepared;
+    /// `VersionNotReady` (kind `Transient`) when the API says that this version is still being prepared; `VersionFailed` and
+    /// `VersionDeleted` (kind `Data`) when it says that the version never will be, or no longer is;
     /// `DatasetNotFound`, `KaggleUnauthorized`, `KaggleForbidden` (kind `Config`); `KaggleThrottled`,
     /// `KaggleUnavailable`, `KaggleAnswer` (kind `Transient`).
     pub async fn current_version(&self, dataset: &Dataset, deadline: Deadline) -> Result<u64> {
         let info = retry::within(deadline, self.api.dataset(dataset, deadline)).await?;
         let number = info.current(dataset)?;
-        match info.unready(number) {
-            Some(status) => Err(fault::version_not_ready(dataset, number, &status)),
+        match info.obstacle(dataset, number) {
+            Some(obstacle) => Err(obstacle),
             None => Ok(number),
         }
     }
@@ -163,7 +164,7 @@ impl Kaggle {
     /// may be gone.
     ///
     /// # Errors
-    /// Those of [`Self::current_version`], but for `VersionNotReady`.
+    /// Those of [`Self::current_version`], but for `VersionNotReady`, `VersionFailed` and `VersionDeleted`.
     pub async fn versions(&self, dataset: &Dataset, deadline: Deadline) -> Result<Vec<VersionInfo>> {
         Ok(retry::within(deadline, self.api.dataset(dataset, deadline)).await?.versions())
     }

@@ -97,15 +97,15 @@ impl<'a> Object<'a> {
         Ok(link)
     }
 
-    /// Tells "not yet" from "no longer" by asking which version is current.
+    /// Tells "not yet" from "never" and "no longer" by asking which version is current, and what its status is.
     async fn missing(&self) -> Error {
-        let current = match self.api.dataset(self.dataset, self.deadline).await {
-            Ok(info) => info.current(self.dataset),
-            Err(error) => Err(error),
-        };
-        match current {
-            Ok(current) if current > self.version => fault::version_gone(self.dataset, self.version, current),
-            Ok(_) => fault::version_not_ready(self.dataset, self.version, "404"),
+        let (dataset, version) = (self.dataset, self.version);
+        let known = self.api.dataset(dataset, self.deadline).await;
+        match known.and_then(|info| Ok((info.current(dataset)?, info))) {
+            Ok((current, _)) if current > version => fault::version_gone(dataset, version, current),
+            Ok((_, info)) => {
+                info.obstacle(dataset, version).unwrap_or_else(|| fault::version_not_ready(dataset, version, "404"))
+            }
             Err(error) => error,
         }
     }

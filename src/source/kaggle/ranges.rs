@@ -71,7 +71,7 @@ impl<'a> Remote<'a> {
         version: u64,
         deadline: Deadline,
     ) -> Result<Option<(Self, Tail)>> {
-        let retries = Retries::new(api.settings(), deadline, format!("{dataset} {version} in parts"));
+        let retries = Retries::new(api.settings(), deadline);
         let object = Object::new(api, dataset, version, deadline);
         let mut remote = Self { object, retries, identity: Identity::default() };
         loop {

@@ -7,11 +7,11 @@ use std::future::Future;
 use std::time::Duration;
 
 use tokio::time::{sleep, timeout};
-use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use super::{Settings, fault};
+use super::Settings;
 use crate::error::{Error, Result};
-use crate::trigger::Deadline;
+use crate::retry::Pauses;
+use crate::trigger::{Deadline, out_of_time};
 
 /// How a try failed.
 #[derive(Debug)]
@@ -43,16 +43,17 @@ impl From<Error> for Failed {
 pub(super) struct Retries<'a> {
     settings: &'a Settings,
     deadline: Deadline,
-    salt: String,
+    pauses: Pauses,
     passing: u32,
     expired: u32,
     corrupt: u32,
 }
 
 impl<'a> Retries<'a> {
-    /// Nothing tried yet. The waits of operations with different `salt` are spread differently.
-    pub(super) fn new(settings: &'a Settings, deadline: Deadline, salt: String) -> Self {
-        Self { settings, deadline, salt, passing: 0, expired: 0, corrupt: 0 }
+    /// Nothing tried yet.
+    pub(super) fn new(settings: &'a Settings, deadline: Deadline) -> Self {
+        let pauses = Pauses::new(settings.backoff, settings.longest_backoff);
+        Self { settings, deadline, pauses, passing: 0, expired: 0, corrupt: 0 }
     }
 
     /// Returns when the next try may begin; gives the error back when there must be none.
@@ -62,7 +63,7 @@ impl<'a> Retries<'a> {
             Failed::Expired(error) => spend(&mut self.expired, self.settings.renewals, error).map(drop),
             Failed::Corrupt(error) => spend(&mut self.corrupt, self.settings.refetches, error).map(drop),
             Failed::Passing { error, at_least } => {
-                let wait = self.backoff().max(at_least);
+                let wait = self.pauses.next().max(at_least);
                 let error = spend(&mut self.passing, self.settings.attempts.saturating_sub(1), error)?;
                 self.wait(wait, error).await
             }
@@ -78,20 +79,13 @@ impl<'a> Retries<'a> {
         sleep(wait).await;
         Ok(())
     }
-
-    /// Doubles with each try and is then shortened by up to a half, by a hash instead of by chance.
-    fn backoff(&self) -> Duration {
-        let whole = self.settings.backoff.saturating_mul(1_u32.checked_shl(self.passing).unwrap_or(u32::MAX));
-        let spread = xxh3_64_with_seed(self.salt.as_bytes(), u64::from(self.passing)) >> 32;
-        whole.min(self.settings.longest_backoff).mul_f64(1.0 - 0.5 * spread as f64 / f64::from(u32::MAX))
-    }
 }
 
 /// Runs `operation` to its end or to the deadline.
 pub(super) async fn within<T>(deadline: Deadline, operation: impl Future<Output = Result<T>>) -> Result<T> {
     match deadline.remaining() {
         None => operation.await,
-        Some(left) => timeout(left, operation).await.unwrap_or_else(|_| Err(fault::out_of_time())),
+        Some(left) => timeout(left, operation).await.unwrap_or_else(|_| Err(out_of_time())),
     }
 }
 
@@ -107,34 +101,16 @@ fn spend(used: &mut u32, limit: u32, error: Error) -> Result<Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::source::kaggle::fault;
 
     fn retries(settings: &Settings) -> Retries<'_> {
-        Retries::new(settings, Deadline::NONE, "GetDataset owner/slug".to_owned())
-    }
-
-    #[test]
-    fn backoff_doubles_stays_under_the_cap_and_is_spread_by_at_most_a_half() {
-        let settings = Settings::default();
-        let mut retries = retries(&settings);
-        for tried in 0..40 {
-            retries.passing = tried;
-            let whole = settings.backoff.saturating_mul(2_u32.saturating_pow(tried)).min(settings.longest_backoff);
-            let wait = retries.backoff();
-            assert!(wait <= whole && wait >= whole / 2, "after {tried} tries: {wait:?}");
-        }
-    }
-
-    #[test]
-    fn different_operations_wait_differently() {
-        let settings = Settings::default();
-        let other = Retries::new(&settings, Deadline::NONE, "GetDataset owner/other".to_owned());
-        assert_ne!(retries(&settings).backoff(), other.backoff());
+        Retries::new(settings, Deadline::NONE)
     }
 
     #[tokio::test]
     async fn a_wait_beyond_the_deadline_gives_up_at_once_with_the_error() {
         let settings = Settings::default();
-        let mut retries = Retries::new(&settings, Deadline::within(Duration::from_secs(5)), String::new());
+        let mut retries = Retries::new(&settings, Deadline::within(Duration::from_secs(5)));
         let failed = Failed::Passing { error: fault::throttled("Kaggle"), at_least: Duration::from_secs(60) };
         let error = retries.pause(failed).await.unwrap_err();
         assert_eq!(error.code(), "KaggleThrottled");

@@ -106,6 +106,8 @@ pub(crate) struct World {
     /// Whether the login may read the tables themselves.
     pub(crate) may_read_tables: bool,
     pub(crate) batch_rows: usize,
+    /// The most transactions in one window, whatever is asked for.
+    pub(crate) window_transactions: u32,
     log: u64,
     objects: i32,
     tables: BTreeMap<String, Table>,
@@ -162,6 +164,7 @@ impl Model {
             keeps_capture_errors: true,
             may_read_tables: true,
             batch_rows: 3,
+            window_transactions: u32::MAX,
             log: 1000,
             objects: 100,
             tables: BTreeMap::new(),

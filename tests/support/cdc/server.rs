@@ -56,6 +56,7 @@ impl Server for Model {
 
     async fn window_end(&self, after: Lsn, fence: Lsn, transactions: u32) -> Result<Lsn> {
         let world = self.world();
+        let transactions = transactions.min(world.window_transactions);
         let commits = world.mapping.keys().filter(|lsn| **lsn > after && **lsn <= fence);
         Ok(commits.take(transactions as usize).nth(transactions as usize - 1).copied().unwrap_or(fence))
     }

@@ -10,10 +10,12 @@ use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use super::exists;
 use super::fault::explain;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::lake::store::key::HIDDEN;
 use crate::lake::store::tag::{copy, tag_of};
 use crate::lake::store::{ETag, Payload, Put, payload_changed};
@@ -21,9 +23,15 @@ use crate::lake::store::{ETag, Payload, Put, payload_changed};
 /// With the process id it makes the names of temporary files unique; a name that is taken anyway is passed over.
 static COUNTER: AtomicU64 = AtomicU64::new(0);
 
+/// The first pause between two tries for a lock, and the one beyond which doubling stops.
+const FIRST_TRY: Duration = Duration::from_millis(1);
+const LONGEST_TRY: Duration = Duration::from_millis(100);
+
 /// The hidden folder.
 pub(super) struct Staging {
     folder: PathBuf,
+    /// How long a lock of another process is waited for.
+    patience: Duration,
 }
 
 /// A new version on the disk, complete, under a temporary name. The name goes when the value does.
@@ -36,10 +44,10 @@ pub(super) struct Staged {
 
 impl Staging {
     /// The hidden folder of the lake at `root`; both are created where they are missing.
-    pub(super) fn open(root: &Path) -> Result<Self> {
+    pub(super) fn open(root: &Path, patience: Duration) -> Result<Self> {
         let folder = root.join(HIDDEN);
         fs::create_dir_all(&folder).map_err(|error| explain("create", &folder, error))?;
-        Ok(Self { folder })
+        Ok(Self { folder, patience })
     }
 
     /// Removes what killed processes have left. A failure is no fault of the write that comes next.
@@ -49,34 +57,53 @@ impl Staging {
         }
     }
 
-    /// Holds the lock of `key` until the file is dropped or the process ends.
+    /// Holds the lock of `key` until the file is dropped or the process ends. It says who holds it, for those who wait.
     pub(super) fn lock(&self, key: &str) -> Result<File> {
         let path = self.folder.join(format!("{}.lock", tag_of(key.as_bytes()).0));
-        let locked = open_lock(&path).and_then(|file| file.lock().map(|()| file));
-        locked.map_err(|error| explain("lock", &path, error))
+        let mut file = self.wait_for(&path, File::try_lock)?;
+        let noted = file.set_len(0).and_then(|()| write!(file, "{}", process::id()));
+        noted.map_err(|error| explain("lock", &path, error))?;
+        Ok(file)
+    }
+
+    /// A lock file once `try_lock` has got it. A process that was stopped holds its locks for as long as it is, so that this
+    /// has an end.
+    fn wait_for(&self, path: &Path, try_lock: fn(&File) -> Result<(), TryLockError>) -> Result<File> {
+        let file = open_lock(path).map_err(|error| explain("lock", path, error))?;
+        let (started, mut pause) = (Instant::now(), FIRST_TRY);
+        loop {
+            match try_lock(&file) {
+                Ok(()) => return Ok(file),
+                Err(TryLockError::Error(error)) => return Err(explain("lock", path, error)),
+                Err(TryLockError::WouldBlock) if started.elapsed() >= self.patience => {
+                    return Err(locked(path, self.patience));
+                }
+                Err(TryLockError::WouldBlock) => thread::sleep(pause.min(self.patience)),
+            }
+            pause = (pause * 2).min(LONGEST_TRY);
+        }
     }
 
     /// Puts `payload` into a temporary file and forces it to the disk.
     pub(super) fn stage(&self, payload: &Payload) -> Result<Staged> {
         let failed = |error| explain("write below", &self.folder, error);
+        let gate = self.wait_for(&self.gate(), File::try_lock_shared)?;
         if let Payload::File { path, len } | Payload::Staged { path, len, .. } = payload
-            && let Ok(mut staged) = self.make(|name| link(path, name))
+            && let Ok(mut staged) = self.make(&gate, |name| link(path, name))
         {
             staged.etag = staged.check(path, *len)?;
             return Ok(staged);
         }
-        let mut staged = self.make(|name| File::create_new(name)).map_err(failed)?;
+        let mut staged = self.make(&gate, |name| File::create_new(name)).map_err(failed)?;
         staged.etag = staged.write(payload)?;
         Ok(staged)
     }
 
-    /// A new temporary file, made by `create` and locked.
+    /// A new temporary file, made by `create` and locked, while the caller holds the gate.
     ///
     /// It never waits for the lock, which belongs to the content and not to the name: a link to a content that is staged
     /// already, perhaps by the caller itself, fails instead.
-    fn make(&self, create: impl Fn(&Path) -> io::Result<File>) -> io::Result<Staged> {
-        let gate = open_lock(&self.gate())?;
-        gate.lock_shared()?;
+    fn make(&self, _gate: &File, create: impl Fn(&Path) -> io::Result<File>) -> io::Result<Staged> {
         loop {
             let count = COUNTER.fetch_add(1, Ordering::Relaxed);
             let path = self.folder.join(format!("{}-{count}.tmp", process::id()));
@@ -133,7 +160,7 @@ impl Staged {
         let etag = match payload {
             Payload::Memory(bytes) => self.file.write_all(bytes).map(|()| tag_of(bytes)).map_err(fault)?,
             Payload::File { path, len } | Payload::Staged { path, len, .. } => {
-                let mut content = File::open(path.as_path()).map_err(|error| payload_changed(path).caused_by(error))?;
+                let mut content = File::open(&**path).map_err(|error| payload_changed(path).caused_by(error))?;
                 let (etag, copied) = copy(&mut content, &mut self.file).map_err(fault)?;
                 if copied != *len {
                     return Err(payload_changed(path));
@@ -193,6 +220,19 @@ fn open_lock(path: &Path) -> io::Result<File> {
     File::options().create(true).truncate(false).read(true).write(true).open(path)
 }
 
+/// The error for a lock that another process does not give back.
+fn locked(path: &Path, patience: Duration) -> Error {
+    let holder =
+        fs::read_to_string(path).ok().filter(|pid| !pid.is_empty() && pid.bytes().all(|byte| byte.is_ascii_digit()));
+    let who = holder.as_ref().map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}"));
+    let message = format!("{who} has held the lock {} for {} s", path.display(), patience.as_secs_f32());
+    let look =
+        holder.map_or_else(|| format!("`fuser {}` names it", path.display()), |pid| format!("`ps -p {pid}` shows it"));
+    Error::conflict("LakeLocked", message).hint(format!(
+        "it was probably stopped or hangs ({look}): let it go on (`kill -CONT`) or end it, then run again; nothing has to be cleaned up"
+    ))
+}
+
 fn try_lock(file: &File) -> io::Result<bool> {
     match file.try_lock() {
         Ok(()) => Ok(true),
@@ -214,10 +254,34 @@ fn remove_abandoned(path: &Path) -> io::Result<()> {
 mod tests {
     use super::*;
 
+    const PATIENCE: Duration = Duration::from_millis(50);
+
+    #[test]
+    fn a_lock_that_is_not_given_back_is_waited_for_with_a_bound_and_names_its_holder() {
+        let root = tempfile::tempdir().unwrap();
+        let staging = Staging::open(root.path(), PATIENCE).unwrap();
+        let held = staging.lock("t").unwrap();
+        let started = Instant::now();
+        let error = staging.lock("t").unwrap_err();
+        assert!(started.elapsed() >= PATIENCE && started.elapsed() < PATIENCE * 20);
+        assert_eq!((error.code(), error.kind()), ("LakeLocked", crate::error::Kind::Conflict));
+        let message = error.to_string();
+        assert!(message.contains(".lock") && message.contains(&format!("process {} ", process::id())), "{message}");
+        drop(held);
+        staging.lock("t").unwrap();
+        // A sweeper that was stopped holds the gate alone.
+        let gate = open_lock(&staging.gate()).unwrap();
+        gate.lock().unwrap();
+        let error = staging.stage(&Payload::Memory("x".into())).err().unwrap();
+        assert!(error.code() == "LakeLocked" && error.to_string().contains("another process"), "{error}");
+        drop(gate);
+        staging.stage(&Payload::Memory("x".into())).unwrap();
+    }
+
     #[test]
     fn a_sweep_removes_abandoned_files_and_spares_those_in_use() {
         let root = tempfile::tempdir().unwrap();
-        let staging = Staging::open(root.path()).unwrap();
+        let staging = Staging::open(root.path(), PATIENCE).unwrap();
         let abandoned = staging.folder.join("4711-0.tmp");
         fs::write(&abandoned, "half").unwrap();
         let staged = staging.stage(&Payload::Memory("whole".into())).unwrap();
@@ -229,7 +293,7 @@ mod tests {
     #[test]
     fn a_staged_file_that_is_not_used_goes_away() {
         let root = tempfile::tempdir().unwrap();
-        let staging = Staging::open(root.path()).unwrap();
+        let staging = Staging::open(root.path(), PATIENCE).unwrap();
         let path = staging.stage(&Payload::Memory("whole".into())).unwrap().path.clone();
         assert!(!path.exists());
     }
@@ -237,7 +301,7 @@ mod tests {
     #[test]
     fn one_file_can_be_staged_twice_at_a_time() {
         let root = tempfile::tempdir().unwrap();
-        let staging = Staging::open(root.path()).unwrap();
+        let staging = Staging::open(root.path(), PATIENCE).unwrap();
         let source = root.path().join("payload");
         fs::write(&source, "four").unwrap();
         let payload = Payload::File { path: source.into(), len: 4 };
@@ -252,7 +316,7 @@ mod tests {
     #[test]
     fn a_payload_file_of_another_length_is_not_staged() {
         let root = tempfile::tempdir().unwrap();
-        let staging = Staging::open(root.path()).unwrap();
+        let staging = Staging::open(root.path(), PATIENCE).unwrap();
         let source = root.path().join("payload");
         fs::write(&source, "four").unwrap();
         let payload = Payload::File { path: source.into(), len: 5 };

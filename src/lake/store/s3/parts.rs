@@ -6,7 +6,6 @@
 //! and whoever tries again stores the file anew.
 
 use std::ops::Range;
-use std::sync::Arc;
 
 use aws_sdk_s3::types::CompletedPart;
 use futures_util::future::{Either, select};
@@ -78,7 +77,7 @@ impl Upload {
 
     /// Sends all parts of a file, each as soon as it is written, and gives them with the length of the whole in bytes.
     async fn send_growing(&self, file: GrowingFile) -> Result<(Vec<CompletedPart>, u64)> {
-        let payload = Payload::File { path: Arc::clone(&file.path), len: u64::MAX };
+        let payload = Payload::File { path: file.path.clone(), len: u64::MAX };
         let size = self.store.options.part_size.max(1);
         let ranges = stream::try_unfold((file, 0), |(mut file, sent)| async move {
             let range = next_part(&mut file, sent, size).await?;

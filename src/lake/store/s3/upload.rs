@@ -29,7 +29,7 @@ pub(super) async fn body(payload: &Payload, range: Range<u64>) -> Result<ByteStr
         Payload::Memory(bytes) => Ok(bytes.slice(range.start as usize..range.end as usize).into()),
         Payload::File { path, .. } | Payload::Staged { path, .. } => {
             let length = Length::Exact(range.end - range.start);
-            let source = ByteStream::read_from().path(path.as_path()).offset(range.start).length(length);
+            let source = ByteStream::read_from().path(&**path).offset(range.start).length(length);
             source.buffer_size(READ_BUFFER).build().await.map_err(|error| payload_changed(path).caused_by(error))
         }
     }
@@ -38,7 +38,7 @@ pub(super) async fn body(payload: &Payload, range: Range<u64>) -> Result<ByteStr
 /// Refuses a file that has not the length it should have: S3 would take what is there.
 pub(super) async fn check_length(payload: &Payload) -> Result<()> {
     let (Payload::File { path, len } | Payload::Staged { path, len, .. }) = payload else { return Ok(()) };
-    match tokio::fs::metadata(path.as_path()).await {
+    match tokio::fs::metadata(&**path).await {
         Ok(metadata) if metadata.len() == *len => Ok(()),
         Ok(_) => Err(payload_changed(path)),
         Err(error) => Err(payload_changed(path).caused_by(error)),

@@ -37,7 +37,7 @@ struct Snapshot {
     columns: Vec<&'static str>,
     rows: BTreeMap<(u8, u8), [&'static str; 3]>,
     reversed: bool,
-    zipped: bool,
+    nested: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -52,11 +52,11 @@ fn snapshot() -> impl Strategy<Value = Snapshot> {
     let cells = [select(&CELLS[..]), select(&CELLS[..]), select(&CELLS[..])];
     let rows = btree_map((0_u8..6, 0_u8..2), cells, 1..9);
     let columns = subsequence(COLUMNS.to_vec(), 1..=3).prop_shuffle();
-    (columns, rows, any::<bool>(), any::<bool>()).prop_map(|(columns, rows, reversed, zipped)| Snapshot {
+    (columns, rows, any::<bool>(), any::<bool>()).prop_map(|(columns, rows, reversed, nested)| Snapshot {
         columns,
         rows,
         reversed,
-        zipped,
+        nested,
     })
 }
 
@@ -142,10 +142,11 @@ fn check_history(history: &History) {
     let mut lab = history.lab();
     let key_columns = if history.composite { 2 } else { 1 };
     let mut state = Table::new();
+    // A file that moves down into a folder is stopped by a guard; it stays where it was first.
+    let name = if history.snapshots[0].nested { "x/t.csv" } else { "t.csv" };
     for snapshot in &history.snapshots {
         let log_before = lab.log().len();
         let csv = history.csv(snapshot, snapshot.reversed);
-        let name = if snapshot.zipped { "x/t.csv" } else { "t.csv" };
         let report = lab.run(&[(name, csv.as_bytes())]).tables.remove(0);
         assert!(report.error.is_none(), "{:?}", report.error);
         let log = lab.log();

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 METADATA = """format_version kind table key_columns run_at owner position previous_run_at rows inserted updated deleted
-silent_changes row_set_hash schema""".split()
+silent_changes row_set_hash schema provenance""".split()
 
 
 def text(content):

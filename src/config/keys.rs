@@ -1,7 +1,7 @@
 //! Every key of the document, described once: what may occur, what the reference says of it, and the JSON Schema.
 
 use super::sqlserver::{ENCRYPTION, IMAGES, METADATA_COLUMNS};
-use super::tables::{ENCODINGS, ON_DUPLICATE_KEY, ON_NULL_KEY, SCHEMA, UPDATE_DETECTION};
+use super::tables::{ON_DUPLICATE_KEY, ON_NULL_KEY, SCHEMA, UPDATE_DETECTION};
 use super::{UNITS, source};
 
 /// A key of an object of the document.
@@ -147,7 +147,12 @@ pub(super) static TABLE: [Key; 13] = [
         "`date`: the date field moved on; `content`: any other column differs",
         "`date` with a `date_field`, else `content`",
     ),
-    key("encoding", Form::Choice(|| choices(&ENCODINGS)), "what the file's text is in", "detected"),
+    key(
+        "encoding",
+        Form::Text,
+        "what the file's text is in: `utf-8`, `utf-16`, `latin-1`, `windows-1251`, `shift_jis` or another label of the WHATWG; `auto` guesses, with a warning",
+        "UTF-8, else guessed",
+    ),
     key("null_values", Form::Texts, "cell texts that mean null, beside the empty one", "none"),
     key("columns", Form::ColumnTypes, "types that are fixed: `{\"vl\": \"decimal(10,2)\"}`", "inferred"),
     key(

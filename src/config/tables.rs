@@ -14,16 +14,24 @@ use crate::table::{
 pub(super) const UPDATE_DETECTION: [(&str, UpdateDetection); 2] =
     [("date", UpdateDetection::Date), ("content", UpdateDetection::Content)];
 
-pub(super) const ENCODINGS: [(&str, Option<Encoding>); 9] = [
-    ("auto", None),
-    ("utf-8", Some(Encoding::Utf8)),
-    ("utf-16", Some(Encoding::Utf16)),
-    ("latin-1", Some(Encoding::Latin1)),
-    ("windows-1252", Some(Encoding::Latin1)),
-    ("utf8", Some(Encoding::Utf8)),
-    ("utf16", Some(Encoding::Utf16)),
-    ("latin1", Some(Encoding::Latin1)),
-    ("iso-8859-1", Some(Encoding::Latin1)),
+/// The labels that a misspelt one is held against; many more are known.
+const COMMON_ENCODINGS: [&str; 16] = [
+    "auto",
+    "utf-8",
+    "utf-16",
+    "latin-1",
+    "iso-8859-1",
+    "iso-8859-2",
+    "iso-8859-15",
+    "windows-1250",
+    "windows-1251",
+    "windows-1252",
+    "shift_jis",
+    "euc-jp",
+    "gbk",
+    "gb18030",
+    "big5",
+    "euc-kr",
 ];
 
 pub(super) const ON_DUPLICATE_KEY: [(&str, OnDuplicateKey); 3] =
@@ -74,7 +82,7 @@ fn table(section: &Section<'_>) -> Option<TableSpec> {
     let date_field = date_field(section, pk.as_deref());
     let update_detection = update_detection(section, date_field.as_deref());
     let columns = columns(section);
-    let encoding = section.choice("encoding", &ENCODINGS).flatten();
+    let encoding = encoding(section);
     let null_values = section.texts("null_values").unwrap_or_default();
     let on_duplicate_key = section.choice("on_duplicate_key", &ON_DUPLICATE_KEY).unwrap_or(OnDuplicateKey::Fail);
     let on_null_key = section.choice("on_null_key", &ON_NULL_KEY).unwrap_or(OnNullKey::Fail);
@@ -95,6 +103,21 @@ fn table(section: &Section<'_>) -> Option<TableSpec> {
         columns,
         schema,
     })
+}
+
+/// Any label that `encoding_rs` knows; `auto` is as good as none.
+fn encoding(section: &Section<'_>) -> Option<Encoding> {
+    let label = section.text("encoding").filter(|label| !label.eq_ignore_ascii_case("auto"))?;
+    let found = Encoding::from_label(label);
+    if found.is_none() {
+        let meant = crate::near::near(label, COMMON_ENCODINGS);
+        let meant = meant.map_or_else(
+            || "use a label such as utf-8, windows-1252 or shift_jis".to_owned(),
+            |near| format!("did you mean `{near}`?"),
+        );
+        section.fault("encoding", format!("is `{label}`, which is no encoding; {meant}"));
+    }
+    found
 }
 
 fn name(section: &Section<'_>) -> Option<TableName> {

@@ -67,7 +67,10 @@ fn every_option_of_a_table_is_taken() {
     let table = read(&with_table(keys)).unwrap().tables.remove(0);
     assert_eq!((table.sep, table.pk.len()), (b'\t', 2));
     assert_eq!(table.update_detection, UpdateDetection::Content);
-    assert_eq!((table.encoding, table.null_values), (Some(Encoding::Latin1), vec!["NULL".to_owned(), String::new()]));
+    assert_eq!(
+        (table.encoding, table.null_values),
+        (Encoding::from_label("latin-1"), vec!["NULL".to_owned(), String::new()])
+    );
     assert_eq!(table.columns["price of it"], ColumnType::Decimal { precision: 10, scale: 2 });
     assert_eq!((table.on_duplicate_key, table.schema), (OnDuplicateKey::Last, SchemaPolicy::Freeze));
     assert_eq!(table.on_null_key, OnNullKey::Drop);
@@ -114,7 +117,7 @@ fn each_fault_of_a_table_is_named() {
             "`tables[0].update_detection` is `either`, which is now called `content`",
         ),
         (r#""pk": "a", "update_detection": "contnet""#, "`tables[0].update_detection` is `contnet`; did you mean"),
-        (r#""pk": "a", "encoding": "ebcdic""#, "`tables[0].encoding` is `ebcdic`; it can be auto, utf-8"),
+        (r#""pk": "a", "encoding": "ebcdic""#, "`tables[0].encoding` is `ebcdic`, which is no encoding; use a label"),
         (r#""pk": "a", "sep": "\"""#, "`tables[0].sep` is"),
         (r#""pk": "a", "sep": "é""#, "`tables[0].sep` is"),
         (r#""pk": "a", "sep": "x""#, "`tables[0].sep` is"),

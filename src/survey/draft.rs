@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{DateCandidate, KeyCandidate, Survey, TableSurvey};
 use crate::error::{Error, Result};
-use crate::table::ColumnType;
+use crate::table::{ColumnType, Encoding};
 
 /// What a configuration needs beside the tables.
 #[derive(Clone, Debug)]
@@ -57,6 +57,9 @@ struct Table<'a> {
     file: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     sep: Option<String>,
+    /// Where it had to be guessed: the runs after this one then need not guess.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    encoding: Option<&'static str>,
     pk: Key<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     date_field: Option<&'a str>,
@@ -109,6 +112,11 @@ impl TableSurvey {
         self.keys.first().filter(|key| key.repeats == 0)
     }
 
+    /// The encoding, where neither a mark nor its being UTF-8 tells it.
+    fn guessed_encoding(&self) -> Option<Encoding> {
+        self.encoding.filter(|encoding| matches!(encoding, Encoding::Other(_)))
+    }
+
     /// The column whose name says that it is the time of the last change, if it mostly has a value.
     pub fn date_field(&self) -> Option<&DateCandidate> {
         let in_key = |column: &String| self.key().is_some_and(|key| key.columns.contains(column));
@@ -121,6 +129,7 @@ fn entry<'a>(table: &'a TableSurvey, key: &'a KeyCandidate) -> Table<'a> {
     Table {
         name: table.name.as_str(),
         file: table.configured_file.as_deref(),
+        encoding: table.guessed_encoding().map(Encoding::name),
         sep: table.delimiter.filter(|&delimiter| delimiter != ',').map(String::from),
         pk: match key.columns.as_slice() {
             [one] => Key::Column(one),
@@ -157,8 +166,11 @@ fn choices(table: &TableSurvey, key: &KeyCandidate) -> Vec<String> {
         };
         lines.push(format!("{name}: columns `{column}` {column_type}: {why}; otherwise it would be text"));
     }
-    if let Some(encoding) = table.encoding.filter(|&encoding| encoding != crate::table::Encoding::Utf8) {
-        lines.push(format!("{name}: encoding is not fixed: it is {}, and found out in each run", encoding.name()));
+    if let Some(encoding) = table.guessed_encoding() {
+        lines.push(format!(
+            "{name}: encoding {}, a guess from the whole text: look at a value with an accent",
+            encoding.name()
+        ));
     }
     lines
 }

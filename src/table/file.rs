@@ -8,12 +8,13 @@ use arrow::datatypes::SchemaRef;
 
 use super::cell::Reading;
 use super::column::ColumnBuilder;
+use super::encoding::Encoding;
 use super::findings::{Finding, Findings};
 use super::guess::Guesses;
 use super::header;
 use super::records::{Block, MAX_RECORD, RecordError, Records};
 use super::schema::{Column, TableSchema};
-use super::spec::{Encoding, TableSpec};
+use super::spec::TableSpec;
 use super::tail::Ending;
 use super::text::{self, TextBlocks, TextError};
 use super::types::ColumnType;
@@ -94,7 +95,7 @@ impl CsvFile {
 
     /// Where the encoding has to be guessed, makes the guess that an earlier run made.
     pub fn remember_encoding(&self, name: &str) {
-        if let Some(encoding) = Encoding::from_name(name) {
+        if let Some(encoding) = Encoding::from_label(name) {
             self.remembered.get_or_init(|| encoding);
         }
     }
@@ -107,6 +108,14 @@ impl CsvFile {
         };
         self.detected.get_or_init(|| encoding);
         Ok(())
+    }
+
+    /// What the report has to say where the encoding is a guess.
+    pub(super) fn guess(&self) -> Option<String> {
+        let (name, guess) = (&self.name, self.detected()?.name());
+        Some(format!(
+            "`{name}` is not UTF-8 and was read as {guess}, which is a guess: set the table's `encoding` to that, or to what it is"
+        ))
     }
 
     /// The encoding that [`Self::detect_encoding`] has found.
@@ -233,12 +242,12 @@ impl CsvFile {
             RecordError::Text { error: TextError::Invalid { assumed: true, .. }, .. } => PassError::NotUtf8,
             RecordError::Text { error: TextError::Invalid { offset, .. }, line } => Error::data(
                 "BadEncoding",
-                format!("`{name}`: byte {offset}, at or after line {line}, is not valid in the file's encoding"),
+                format!("`{name}` line {line}: byte {offset} of the file is not valid in its encoding"),
             )
-            .hint("set the table's `encoding` (utf-8, utf-16, latin-1), or repair the file")
+            .hint("set the table's `encoding` to what the file is in (utf-8, windows-1252, shift_jis, …), or repair the line")
             .into(),
             RecordError::Text { error: TextError::Nul, line } => {
-                Error::data("NulCharacter", format!("`{name}`: a NUL character at or after line {line}"))
+                Error::data("NulCharacter", format!("`{name}` line {line}: a NUL character"))
                     .hint("the file is damaged or binary; if it is UTF-16 set the table's `encoding`")
                     .into()
             }

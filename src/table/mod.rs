@@ -3,6 +3,7 @@
 pub(crate) mod cell;
 mod column;
 mod convert;
+mod encoding;
 mod file;
 mod findings;
 mod gone;
@@ -27,6 +28,7 @@ mod types;
 pub(crate) use self::cell::{MAX_EXACT_INT, Reading};
 pub(crate) use self::convert::convert;
 pub use self::convert::widen;
+pub use self::encoding::Encoding;
 pub(crate) use self::file::empty as empty_table;
 pub use self::file::{BATCH_ROWS, CsvFile, Opener, PassError, Rows};
 pub use self::findings::Findings;
@@ -40,7 +42,5 @@ pub use self::schema::{Column, SchemaChange, TableSchema};
 pub use self::set::FileSet;
 pub use self::snapshot::TableFile;
 pub use self::source_name::SourceName;
-pub use self::spec::{
-    Encoding, FileChoice, OnDuplicateKey, OnNullKey, SchemaPolicy, TableName, TableSpec, UpdateDetection,
-};
+pub use self::spec::{FileChoice, OnDuplicateKey, OnNullKey, SchemaPolicy, TableName, TableSpec, UpdateDetection};
 pub use self::types::ColumnType;

@@ -228,9 +228,9 @@ impl Records {
         self.at = 0;
         let wanted = self.text.len() * 2;
         loop {
-            let more =
-                self.blocks.append_to(&mut self.text).map_err(|error| RecordError::Text { line: self.line, error })?;
-            self.ended = !more;
+            let more = self.blocks.append_to(&mut self.text);
+            let line = || self.line + line_ends(self.text.as_bytes());
+            self.ended = !more.map_err(|error| RecordError::Text { line: line(), error })?;
             if self.ended || self.text.len() > wanted {
                 break;
             }
@@ -309,6 +309,12 @@ impl Records {
         self.fields.push(Field::new(self.limit + begin..self.limit + self.unescaped.len()));
         Ok(end)
     }
+}
+
+/// How many lines end in a text: at `\n`, at `\r\n`, and at a `\r` of its own.
+fn line_ends(text: &[u8]) -> u64 {
+    let alone = |&at: &usize| text[at] == b'\n' || text.get(at + 1) != Some(&b'\n');
+    memchr::memchr2_iter(b'\n', b'\r', text).filter(alone).count() as u64
 }
 
 #[cfg(test)]

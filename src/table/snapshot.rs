@@ -1,5 +1,6 @@
 //! A table's file in a snapshot, or its files, whatever their format.
 
+use super::encoding::Encoding;
 use super::file::{CsvFile, PassError, Rows};
 use super::findings::Findings;
 use super::gone::GoneFile;
@@ -7,7 +8,7 @@ use super::parquet_file::ParquetTable;
 use super::provenance::Provenance;
 use super::schema::TableSchema;
 use super::set::FileSet;
-use super::spec::{Encoding, TableSpec};
+use super::spec::TableSpec;
 use crate::error::{Error, Result};
 
 /// The file, or the files, of one table.
@@ -54,10 +55,11 @@ impl TableFile {
         }
     }
 
-    /// What there is to say of files that hold nothing.
+    /// What there is to say of files that hold nothing, and of encodings that were guessed.
     pub fn warnings(&self) -> Vec<String> {
         match self {
             Self::Set(set) => set.warnings(),
+            Self::Csv(file) => file.guess().into_iter().collect(),
             _ => Vec::new(),
         }
     }

@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use serde::{Serialize, Serializer};
-
+use super::encoding::Encoding;
 use super::types::ColumnType;
 
 /// A table's name: a file name stem and a path segment of the lake.
@@ -98,39 +97,6 @@ pub enum SchemaPolicy {
     Evolve,
     /// The table fails.
     Freeze,
-}
-
-/// The encodings that a CSV file can be declared to have.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Encoding {
-    /// UTF-8, with or without a byte order mark.
-    Utf8,
-    /// UTF-16; without a byte order mark its first character tells the order, which is ASCII in most headers.
-    Utf16,
-    /// Windows-1252, which contains ISO-8859-1 (Latin-1).
-    Latin1,
-}
-
-impl Encoding {
-    /// From its name in the configuration.
-    pub fn from_name(name: &str) -> Option<Self> {
-        [Self::Utf8, Self::Utf16, Self::Latin1].into_iter().find(|encoding| encoding.name() == name)
-    }
-
-    /// Its name in the configuration.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Utf8 => "utf-8",
-            Self::Utf16 => "utf-16",
-            Self::Latin1 => "latin-1",
-        }
-    }
-}
-
-impl Serialize for Encoding {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.name())
-    }
 }
 
 /// One table of the configuration.

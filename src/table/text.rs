@@ -1,16 +1,19 @@
 //! Bytes of a file as UTF-8 text, block by block, whatever the file's encoding.
 //!
 //! A byte order mark decides; else the declared encoding; else UTF-8 is assumed and checked. A file that turns out not
-//! to be UTF-8 ends in [`NotUtf8`], upon which the caller may ask [`detect`] to look at all of it.
+//! to be UTF-8 ends in [`TextError::Invalid`], upon which the caller may ask [`detect`] to look at all of it.
 
 use std::io::{self, Read};
 
-use encoding_rs::{CoderResult, Decoder, UTF_16BE, UTF_16LE, WINDOWS_1252};
+use chardetng::{EncodingDetector, Iso2022JpDetection, Utf8Detection};
+use encoding_rs::{Decoder, DecoderResult, UTF_16BE, UTF_16LE};
 
-use super::spec::Encoding;
+use super::encoding::Encoding;
 use crate::error::{Error, Result};
 
 const BLOCK: usize = 256 * 1024;
+
+const ESCAPE: u8 = 0x1B;
 
 /// Why a block of text could not be had.
 #[derive(Debug)]
@@ -79,17 +82,33 @@ impl TextBlocks {
             }
             None => {}
         }
-        if memchr::memchr(0, &text.as_bytes()[before..]).is_some() {
-            return Err(TextError::Nul);
+        match memchr::memchr2(0, ESCAPE, &text.as_bytes()[before..]) {
+            None => Ok(true),
+            Some(at) => self.control(text, before + at).map(|()| true),
         }
-        Ok(true)
+    }
+
+    /// A NUL is in no text table, and an escape is what the 7-bit encodings of Japanese switch by.
+    fn control(&self, text: &mut String, at: usize) -> Result<(), TextError> {
+        let assumed = matches!(self.decoding, Some(Decoding::Utf8 { assumed: true }));
+        let has_nul = memchr::memchr(0, &text.as_bytes()[at..]);
+        let switches = |rest: &[u8]| matches!(rest, [ESCAPE, b'$' | b'(', ..]);
+        let switch = (at..text.len()).find(|&at| assumed && switches(&text.as_bytes()[at..]));
+        match (has_nul.map(|nul| at + nul), switch) {
+            (Some(nul), _) => {
+                text.truncate(nul);
+                Err(TextError::Nul)
+            }
+            (None, Some(_)) => Err(TextError::Invalid { offset: self.offset, assumed }),
+            (None, None) => Ok(()),
+        }
     }
 
     /// The encoding in force, once the first piece of text was read.
     pub(crate) fn encoding(&self) -> Encoding {
         match &self.decoding {
-            Some(Decoding::Other(decoder)) if decoder.encoding() == WINDOWS_1252 => Encoding::Latin1,
-            Some(Decoding::Other(_)) => Encoding::Utf16,
+            Some(Decoding::Other(decoder)) if [UTF_16LE, UTF_16BE].contains(&decoder.encoding()) => Encoding::Utf16,
+            Some(Decoding::Other(decoder)) => Encoding::Other(decoder.encoding()),
             Some(Decoding::Utf8 { .. }) | None => Encoding::Utf8,
         }
     }
@@ -115,14 +134,16 @@ impl TextBlocks {
         let utf16 = |decoder: &'static encoding_rs::Encoding| {
             Decoding::Other(Box::new(decoder.new_decoder_without_bom_handling()))
         };
+        // A mark that a second program put before that of the first is no text either.
+        let marks = start.chunks_exact(3).take_while(|mark| *mark == [0xEF, 0xBB, 0xBF]).count();
         let (skip, decoding) = match (start, self.declared) {
-            ([0xEF, 0xBB, 0xBF, ..], _) => (3, Decoding::Utf8 { assumed: false }),
+            ([0xEF, 0xBB, 0xBF, ..], _) => (marks * 3, Decoding::Utf8 { assumed: false }),
             ([0xFF, 0xFE, ..], _) => (2, utf16(UTF_16LE)),
             ([0xFE, 0xFF, ..], _) => (2, utf16(UTF_16BE)),
             ([0, second, ..], Some(Encoding::Utf16)) if *second != 0 => (0, utf16(UTF_16BE)),
             (_, Some(Encoding::Utf16)) => (0, utf16(UTF_16LE)),
-            (_, Some(Encoding::Latin1)) => {
-                (0, Decoding::Other(Box::new(WINDOWS_1252.new_decoder_without_bom_handling())))
+            (_, Some(Encoding::Other(known))) => {
+                (0, Decoding::Other(Box::new(known.new_decoder_without_bom_handling())))
             }
             (_, Some(Encoding::Utf8)) => (0, Decoding::Utf8 { assumed: false }),
             ([_, 0, _, 0, ..], None) => (0, utf16(UTF_16LE)),
@@ -146,11 +167,11 @@ impl TextBlocks {
                 self.held
             }
             Err(error) => {
+                text.push_str(&String::from_utf8_lossy(&self.raw[..error.valid_up_to()]));
                 let cut_at_end = error.error_len().is_none() && !self.ended;
                 if !cut_at_end {
                     return Err(TextError::Invalid { offset: self.offset + error.valid_up_to() as u64, assumed });
                 }
-                text.push_str(&String::from_utf8_lossy(&self.raw[..error.valid_up_to()]));
                 error.valid_up_to()
             }
         };
@@ -160,30 +181,52 @@ impl TextBlocks {
 
     fn decode(&mut self, text: &mut String) -> Result<(), TextError> {
         let Some(Decoding::Other(decoder)) = &mut self.decoding else { return Ok(()) };
-        let mut used = 0;
+        let (mut used, before) = (0, text.len());
+        let invalid = |used: usize| TextError::Invalid { offset: self.offset + used as u64, assumed: false };
         loop {
-            text.reserve(decoder.max_utf8_buffer_length(self.held - used).unwrap_or(BLOCK));
-            let (result, count, had_errors) = decoder.decode_to_string(&self.raw[used..self.held], text, self.ended);
+            text.reserve(decoder.max_utf8_buffer_length_without_replacement(self.held - used).unwrap_or(BLOCK));
+            let rest = &self.raw[used..self.held];
+            let (result, count) = decoder.decode_to_string_without_replacement(rest, text, self.ended);
             used += count;
-            if had_errors {
-                return Err(TextError::Invalid { offset: self.offset + used as u64, assumed: false });
+            match result {
+                DecoderResult::InputEmpty => break,
+                DecoderResult::OutputFull => {}
+                DecoderResult::Malformed(length, behind) => {
+                    return Err(invalid(used.saturating_sub(usize::from(length) + usize::from(behind))));
+                }
             }
-            if result == CoderResult::InputEmpty {
-                break;
-            }
+        }
+        if Encoding::has_undefined_controls(decoder.encoding())
+            && let Some(at) = first_control(&text[before..])
+        {
+            // Each byte is one character there.
+            let offset = invalid(text[before..before + at].chars().count());
+            text.truncate(before + at);
+            return Err(offset);
         }
         self.consume(used);
         Ok(())
     }
 }
 
-/// Reads all of a file that is not UTF-8 and says what it is instead: Windows-1252 where no part of it looks like UTF-8
-/// beyond ASCII. A mixture is an error that names the line.
+/// The control characters beyond ASCII, which no table holds: some encodings give their bytes to those that mean nothing.
+fn first_control(text: &str) -> Option<usize> {
+    let bytes = text.as_bytes();
+    memchr::memchr_iter(0xC2, bytes).find(|&at| matches!(bytes.get(at + 1), Some(0x80..=0x9F)))
+}
+
+/// Reads all of a file that is not UTF-8 and guesses what it is instead.
+///
+/// # Errors
+/// `MixedEncodings` where parts of it are UTF-8 beyond ASCII, and `BadEncoding` where it is UTF-8 that ends within a
+/// character; both name the line.
 pub(crate) fn detect(mut source: Box<dyn Read + Send>, name: &str) -> Result<Encoding> {
     let mut seen = Seen::default();
+    let mut detector = EncodingDetector::new(Iso2022JpDetection::Allow);
     let mut block = vec![0; BLOCK];
     loop {
         let count = source.read(&mut block).map_err(|error| unreadable(name, error))?;
+        detector.feed(&block[..count], count == 0);
         if count == 0 {
             break;
         }
@@ -191,15 +234,25 @@ pub(crate) fn detect(mut source: Box<dyn Read + Send>, name: &str) -> Result<Enc
             seen.byte(byte);
         }
     }
+    if seen.first_invalid_line == 0 && !seen.pending.is_empty() {
+        return Err(cut_character(name, seen.lines + 1));
+    }
     seen.end();
-    if seen.sequences == 0 {
-        return Ok(Encoding::Latin1);
+    let guess = detector.guess(None, Utf8Detection::Deny);
+    // Two bytes of an Asian character may look like UTF-8 by chance, but not most of them.
+    if seen.sequences == 0 || !guess.is_single_byte() && seen.sequences < seen.invalid {
+        return Ok(Encoding::Other(guess));
     }
     Err(Error::data(
         "MixedEncodings",
         format!("`{name}` mixes encodings: UTF-8 in places, but not on line {}", seen.first_invalid_line),
     )
     .hint("repair the file at its source, or set the table's `encoding` to what most of it is"))
+}
+
+fn cut_character(name: &str, line: u64) -> Error {
+    Error::data("BadEncoding", format!("`{name}` line {line}: the file ends within a character of UTF-8"))
+        .hint("the file was cut: fetch it again; or, if it is not UTF-8, set the table's `encoding`")
 }
 
 fn unreadable(name: &str, error: io::Error) -> Error {
@@ -213,6 +266,7 @@ struct Seen {
     pending: Vec<u8>,
     sequences: u64,
     lines: u64,
+    invalid: u64,
     first_invalid_line: u64,
 }
 
@@ -232,6 +286,7 @@ impl Seen {
 
     /// The pending bytes are no sequence; the last of them may begin another.
     fn invalid(&mut self, last: u8) {
+        self.invalid += 1;
         if self.first_invalid_line == 0 {
             self.first_invalid_line = self.lines + 1;
         }
@@ -267,7 +322,7 @@ mod tests {
         assert_eq!(read(b"\xFE\xFF\0a\0\xE9", None).unwrap(), "aé");
         assert_eq!(read(b"a\0;\0\xE9\0", None).unwrap(), "a;é");
         assert_eq!(read(b"\0a\0\xE9", Some(Encoding::Utf16)).unwrap(), "aé");
-        assert_eq!(read(b"a\xE9\x80", Some(Encoding::Latin1)).unwrap(), "aé€");
+        assert_eq!(read(b"a\xE9\x80", Encoding::from_label("latin-1")).unwrap(), "aé€");
     }
 
     #[test]
@@ -275,6 +330,52 @@ mod tests {
         assert!(matches!(read(b"ab\xE9c", None), Err(TextError::Invalid { offset: 2, assumed: true })));
         assert!(matches!(read(b"ab\xC3", Some(Encoding::Utf8)), Err(TextError::Invalid { offset: 2, assumed: false })));
         assert!(matches!(read(b"a\0b", Some(Encoding::Utf8)), Err(TextError::Nul)));
+    }
+
+    #[test]
+    fn bytes_without_a_meaning_are_no_text() {
+        let declared = |label| Encoding::from_label(label);
+        let invalid = |bytes: &[u8], label| match read(bytes, declared(label)) {
+            Err(TextError::Invalid { offset, assumed: false }) => Some(offset),
+            _ => None,
+        };
+        assert_eq!(invalid(b"ab\x81c", "windows-1252"), Some(2));
+        assert_eq!(invalid(b"a\xE9\x98c", "windows-1251"), Some(2));
+        assert_eq!(invalid(b"ab\xFF\xFFc", "shift_jis"), Some(2));
+        assert_eq!(invalid(b"ab\x82", "shift_jis"), Some(2));
+        assert_eq!(invalid(b"a\0\xE9", "utf-16le"), Some(2));
+    }
+
+    #[test]
+    fn an_encoding_is_guessed_from_all_of_the_file() {
+        let texts = [
+            ("windows-1251", "id;город\n1;Москва\n2;Санкт-Петербург\n"),
+            ("Shift_JIS", "id;都市\n1;東京都\n2;大阪府\n"),
+            ("ISO-2022-JP", "id;都市\n1;東京都\n2;大阪府\n"),
+            ("windows-1252", "id;nome\n1;João\n2;Conceição\n"),
+            ("windows-1250", "id;miasto\n1;Łódź\n2;Gdańsk\n3;Wrocław\n"),
+        ];
+        for (label, text) in texts {
+            let (bytes, _, unmappable) = encoding_rs::Encoding::for_label(label.as_bytes()).unwrap().encode(text);
+            assert!(!unmappable && read(&bytes, None).is_err(), "{label} is not UTF-8");
+            let found = detect(Box::new(io::Cursor::new(bytes.to_vec())), "t.csv").unwrap();
+            assert_eq!(read(&bytes, Some(found)).unwrap(), text, "{label} was taken for {}", found.name());
+        }
+    }
+
+    #[test]
+    fn a_character_that_is_cut_at_the_end_is_no_other_encoding() {
+        for text in ["id;nome\n1;a\n2;Jo\u{e3}", "id;nome\n1;\u{e7}\n2;Jo\u{e3}"] {
+            let cut = text.as_bytes()[..text.len() - 1].to_vec();
+            let error = detect(Box::new(io::Cursor::new(cut)), "t.csv").unwrap_err();
+            assert_eq!(error.code(), "BadEncoding");
+            assert!(error.to_string().contains("line 3"), "{error}");
+        }
+    }
+
+    #[test]
+    fn marks_before_marks_are_no_text() {
+        assert_eq!(read("\u{feff}\u{feff}a\u{feff}".as_bytes(), None).unwrap(), "a\u{feff}");
     }
 
     #[test]
@@ -286,7 +387,7 @@ mod tests {
     #[test]
     fn latin1_is_detected_and_a_mixture_is_refused_with_its_line() {
         let latin1 = b"a;b\nS\xE3o;Jo\xE3o\n".to_vec();
-        assert_eq!(detect(Box::new(io::Cursor::new(latin1)), "t.csv").unwrap(), Encoding::Latin1);
+        assert_eq!(Some(detect(Box::new(io::Cursor::new(latin1)), "t.csv").unwrap()), Encoding::from_label("latin-1"));
         let mixed = b"a;b\nS\xC3\xA3o;x\nJo\xE3o;y\n".to_vec();
         let error = detect(Box::new(io::Cursor::new(mixed)), "t.csv").unwrap_err();
         assert_eq!(error.code(), "MixedEncodings");

@@ -23,7 +23,7 @@ pub use self::keys::KeyCandidate;
 use crate::error::{Error, Result};
 use crate::pipeline::Progress;
 use crate::source::archive::Archive;
-use crate::table::{ColumnType, Encoding, FileChoice, TableFile, TableName, TableSpec};
+use crate::table::{ColumnType, Dialect, Encoding, FileChoice, TableFile, TableName, TableSpec};
 use crate::workspace::Workspace;
 
 /// What a dataset looks like.
@@ -181,7 +181,7 @@ fn surveyed(
 
 /// A table of which only name and delimiter are known.
 fn undecided(name: TableName, sep: u8) -> TableSpec {
-    TableSpec { sep, max_deleted_fraction: 1.0, ..TableSpec::new(name, Vec::new()) }
+    TableSpec { dialect: Dialect::delimited(sep), max_deleted_fraction: 1.0, ..TableSpec::new(name, Vec::new()) }
 }
 
 fn unfit_name(stem: &str, is_wrong: &str) -> Error {

@@ -1,8 +1,10 @@
 //! Tables: what the configuration says of them, and their way from CSV to typed Arrow batches.
 
+mod batch;
 pub(crate) mod cell;
 mod column;
 mod convert;
+mod dialect;
 mod file;
 mod findings;
 mod gone;
@@ -24,11 +26,14 @@ mod text;
 mod time;
 mod types;
 
+pub use self::batch::BATCH_ROWS;
 pub(crate) use self::cell::{MAX_EXACT_INT, Reading};
 pub(crate) use self::convert::convert;
 pub use self::convert::widen;
+pub(crate) use self::dialect::DEFAULT_DELIMITER;
+pub use self::dialect::{Dialect, Escape};
 pub(crate) use self::file::empty as empty_table;
-pub use self::file::{BATCH_ROWS, CsvFile, Opener, PassError, Rows};
+pub use self::file::{CsvFile, Opener, PassError, Rows};
 pub use self::findings::Findings;
 pub use self::gone::GoneFile;
 pub use self::header::OP_COLUMN;

@@ -54,10 +54,11 @@ impl TableFile {
         }
     }
 
-    /// What there is to say of files that hold nothing.
+    /// What there is to say of files that hold nothing, and of how the others were read.
     pub fn warnings(&self) -> Vec<String> {
         match self {
-            Self::Set(set) => set.warnings(),
+            Self::Set(set) => set.parts().iter().flat_map(Self::warnings).chain(set.warnings()).collect(),
+            Self::Csv(file) => file.warnings(),
             _ => Vec::new(),
         }
     }

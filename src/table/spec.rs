@@ -5,6 +5,7 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 
+use super::dialect::Dialect;
 use super::types::ColumnType;
 
 /// A table's name: a file name stem and a path segment of the lake.
@@ -140,8 +141,8 @@ pub struct TableSpec {
     pub name: TableName,
     /// The path of its file within the dataset, or a pattern of the paths of its files.
     pub file: Option<String>,
-    /// The field delimiter, an ASCII character.
-    pub sep: u8,
+    /// How its text is cut into cells.
+    pub dialect: Dialect,
     /// The encoding, or `None` to detect it.
     pub encoding: Option<Encoding>,
     /// Cell texts that mean null, beside the empty text.
@@ -173,7 +174,7 @@ impl TableSpec {
         Self {
             name,
             file: None,
-            sep: b',',
+            dialect: Dialect::default(),
             encoding: None,
             null_values: Vec::new(),
             pk,

@@ -17,7 +17,9 @@ use cdc_to_s3::lake::parquet::{Encoding, ParquetFile, ParquetWriter};
 use cdc_to_s3::lake::store::{Condition, ETag, MemoryStore, ObjectStore, Payload, Put};
 use cdc_to_s3::source::Limits;
 use cdc_to_s3::source::archive::Archive;
-use cdc_to_s3::table::{ColumnType, CsvFile, Dialect, Rows, TableFile, TableName, TableSchema, TableSpec, UpdateDetection};
+use cdc_to_s3::table::{
+    ColumnType, CsvFile, Dialect, Rows, TableFile, TableName, TableSchema, TableSpec, UpdateDetection,
+};
 use cdc_to_s3::workspace::Workspace;
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;

@@ -8,7 +8,8 @@ use super::faults::Faults;
 use super::keys;
 use super::section::Section;
 use crate::table::{
-    ColumnType, DEFAULT_DELIMITER, Dialect, Encoding, Escape, OnDuplicateKey, OnNullKey, SchemaPolicy, TableName, TableSpec, UpdateDetection,
+    ColumnType, DEFAULT_DELIMITER, Dialect, Encoding, Escape, OnDuplicateKey, OnNullKey, SchemaPolicy, TableName,
+    TableSpec, UpdateDetection,
 };
 
 pub(super) const UPDATE_DETECTION: [(&str, UpdateDetection); 2] =

@@ -24,7 +24,9 @@ pub use self::keys::KeyCandidate;
 use crate::error::{Error, Result};
 use crate::pipeline::Progress;
 use crate::source::archive::Archive;
-use crate::table::{ColumnType, DEFAULT_DELIMITER, Dialect, Encoding, Escape, FileChoice, TableFile, TableName, TableSpec};
+use crate::table::{
+    ColumnType, DEFAULT_DELIMITER, Dialect, Encoding, Escape, FileChoice, TableFile, TableName, TableSpec,
+};
 use crate::workspace::Workspace;
 
 /// What a dataset looks like.

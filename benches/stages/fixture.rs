@@ -17,7 +17,9 @@ use cdc_to_s3::lake::parquet::{Encoding, ParquetFile, ParquetWriter};
 use cdc_to_s3::lake::store::{Condition, ETag, MemoryStore, ObjectStore, Payload, Put};
 use cdc_to_s3::source::Limits;
 use cdc_to_s3::source::archive::Archive;
-use cdc_to_s3::table::{ColumnType, CsvFile, Rows, TableFile, TableName, TableSchema, TableSpec, UpdateDetection};
+use cdc_to_s3::table::{
+    ColumnType, CsvFile, Dialect, Rows, TableFile, TableName, TableSchema, TableSpec, UpdateDetection,
+};
 use cdc_to_s3::workspace::Workspace;
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
@@ -88,7 +90,7 @@ impl Fixture {
 fn spec() -> TableSpec {
     let name = TableName::parse("vendas").unwrap();
     TableSpec {
-        sep: b';',
+        dialect: Dialect::delimited(b';'),
         date_field: Some("dtAtualizacao".to_owned()),
         update_detection: UpdateDetection::Date,
         ..TableSpec::new(name, vec!["idVenda".to_owned()])

@@ -1,7 +1,7 @@
 //! Every key of the document, described once: what may occur, what the reference says of it, and the JSON Schema.
 
 use super::sqlserver::{ENCRYPTION, IMAGES, METADATA_COLUMNS};
-use super::tables::{ON_DUPLICATE_KEY, ON_NULL_KEY, SCHEMA, UPDATE_DETECTION};
+use super::tables::{ESCAPE, ON_DUPLICATE_KEY, ON_NULL_KEY, SCHEMA, UPDATE_DETECTION};
 use super::{UNITS, source};
 
 /// A key of an object of the document.
@@ -128,17 +128,21 @@ pub(super) static LIMITS: [Key; 2] = [
     key("max_compression_ratio", Form::Count, "the same, as a multiple of its packed size (above 64 MiB)", "200"),
 ];
 
+const ESCAPE_MEANING: &str = "how a cell holds a quote: doubled, or behind a backslash, which then escapes backslashes, delimiters and line ends, too";
+
 const FILE: &str = "the file's path within the dataset, such as `train/data.csv`, or a pattern (`*`, `?`, `[0-9]`, `**`) of the paths of several files that make one table, such as `sales.csv/part-*`";
 
 /// An element of `tables`.
-pub(super) static TABLE: [Key; 13] = [
+pub(super) static TABLE: [Key; 15] = [
     required(
         "name",
         Form::Text,
         "the table; its file is `{name}.csv` (or `.csv.gz`, `.parquet`) at any depth of the zip",
     ),
     key("file", Form::Text, FILE, "by `name`"),
-    key("sep", Form::Text, "the delimiter: one character, or `tab`", "`,`"),
+    key("sep", Form::Text, "the delimiter: one character, or `tab`", "what a first line `sep=;` says, else `,`"),
+    key("quote", Form::Text, "what is around a cell that needs it: one character, or `none`", "`\"`"),
+    key("escape", Form::Choice(|| choices(&ESCAPE)), ESCAPE_MEANING, "`doubled`"),
     required("pk", Form::Texts, "the key: a column or a list of columns"),
     key("date_field", Form::Text, "the column whose increase marks an update, compared in its own type", "none"),
     key(

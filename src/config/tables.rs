@@ -8,7 +8,8 @@ use super::faults::Faults;
 use super::keys;
 use super::section::Section;
 use crate::table::{
-    ColumnType, Encoding, OnDuplicateKey, OnNullKey, SchemaPolicy, TableName, TableSpec, UpdateDetection,
+    ColumnType, DEFAULT_DELIMITER, Dialect, Encoding, Escape, OnDuplicateKey, OnNullKey, SchemaPolicy, TableName,
+    TableSpec, UpdateDetection,
 };
 
 pub(super) const UPDATE_DETECTION: [(&str, UpdateDetection); 2] =
@@ -42,7 +43,9 @@ pub(super) const ON_NULL_KEY: [(&str, OnNullKey); 2] = [("fail", OnNullKey::Fail
 pub(super) const SCHEMA: [(&str, SchemaPolicy); 2] =
     [("evolve", SchemaPolicy::Evolve), ("freeze", SchemaPolicy::Freeze)];
 
-const DEFAULT_SEP: u8 = b',';
+pub(super) const ESCAPE: [(&str, Escape); 2] = [("doubled", Escape::Doubled), ("\\", Escape::Backslash)];
+
+const NO_QUOTE: &str = "none";
 const DEFAULT_MAX_DELETED_FRACTION: f64 = 0.5;
 
 /// The tables in their configured order; those with faults are left out, their faults noted.
@@ -77,7 +80,7 @@ fn table(section: &Section<'_>) -> Option<TableSpec> {
     // Every key is read before the first missing one ends the table, so that each fault is noted.
     let name = name(section);
     let file = file(section);
-    let sep = sep(section);
+    let dialect = dialect(section);
     let pk = pk(section);
     let date_field = date_field(section, pk.as_deref());
     let update_detection = update_detection(section, date_field.as_deref());
@@ -91,7 +94,7 @@ fn table(section: &Section<'_>) -> Option<TableSpec> {
     Some(TableSpec {
         name: name?,
         file: file?,
-        sep: sep?,
+        dialect: dialect?,
         encoding,
         null_values,
         pk: pk?,
@@ -137,20 +140,49 @@ fn file(section: &Section<'_>) -> Option<Option<String>> {
     Some(Some(text.to_owned()))
 }
 
-/// One ASCII character that is neither a letter, a digit, a quote nor a line end.
-fn sep(section: &Section<'_>) -> Option<u8> {
+fn dialect(section: &Section<'_>) -> Option<Dialect> {
+    let (delimiter, quote) = (delimiter(section), quote(section));
+    let escape = section.choice("escape", &ESCAPE).unwrap_or_default();
+    let dialect = Dialect { delimiter: delimiter?, quote: quote?, escape };
+    let separates = dialect.delimiter.unwrap_or(DEFAULT_DELIMITER);
+    if dialect.quote == Some(separates) {
+        section.fault("quote", "is the delimiter, too: see `sep`");
+    }
+    if escape == Escape::Backslash && separates == b'\\' {
+        section.fault("escape", "is the delimiter, too: see `sep`");
+    }
+    Some(dialect)
+}
+
+/// One character that can delimit; `None` in it where the key is not there.
+fn delimiter(section: &Section<'_>) -> Option<Option<u8>> {
     let Some(text) = section.raw_text("sep") else {
-        return (!section.has("sep")).then_some(DEFAULT_SEP);
+        return (!section.has("sep")).then_some(None);
     };
     let found = match text.as_bytes() {
         b"tab" | b"\\t" => Some(b'\t'),
-        [byte] if byte.is_ascii() && !byte.is_ascii_alphanumeric() && !b"\"\r\n\0".contains(byte) => Some(*byte),
+        [byte] if Dialect::can_delimit(*byte) => Some(*byte),
         _ => None,
     };
     if found.is_none() {
         section.fault("sep", format!("is {text:?}: it must be one character such as `,` `;` `|`, or `tab`"));
     }
-    found
+    found.map(Some)
+}
+
+/// One punctuation character of ASCII; `None` in it for no quotes at all.
+fn quote(section: &Section<'_>) -> Option<Option<u8>> {
+    let Some(text) = section.raw_text("quote") else {
+        return (!section.has("quote")).then_some(Dialect::default().quote);
+    };
+    match text.as_bytes() {
+        [byte] if byte.is_ascii_punctuation() && *byte != b'\\' => Some(Some(*byte)),
+        _ if text.trim().eq_ignore_ascii_case(NO_QUOTE) => Some(None),
+        _ => {
+            section.fault("quote", format!("is {text:?}: it must be one character such as `\"` or `'`, or `none`"));
+            None
+        }
+    }
 }
 
 fn pk(section: &Section<'_>) -> Option<Vec<String>> {

@@ -1,7 +1,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::table::{ColumnType, Encoding, OnDuplicateKey, OnNullKey, SchemaPolicy, UpdateDetection};
+use crate::table::{ColumnType, Dialect, Encoding, Escape, OnDuplicateKey, OnNullKey, SchemaPolicy, UpdateDetection};
 
 const SAMPLE: &str = include_str!("../../examples/loyalty/config.json");
 
@@ -50,7 +50,7 @@ fn the_sample_loads_with_the_defaults_of_the_original() {
 fn a_table_without_options_gets_their_defaults() {
     let config = read(SAMPLE).unwrap();
     let [clientes, produtos, ..] = config.tables.as_slice() else { panic!("two tables") };
-    assert_eq!((clientes.sep, &clientes.pk), (b';', &vec!["idCliente".to_owned()]));
+    assert_eq!((clientes.dialect.delimiter, &clientes.pk), (Some(b';'), &vec!["idCliente".to_owned()]));
     assert_eq!(clientes.date_field.as_deref(), Some("DtAtualizacao"));
     assert_eq!(clientes.update_detection, UpdateDetection::Date);
     assert_eq!((produtos.date_field.as_deref(), produtos.update_detection), (None, UpdateDetection::Content));
@@ -61,11 +61,12 @@ fn a_table_without_options_gets_their_defaults() {
 
 #[test]
 fn every_option_of_a_table_is_taken() {
-    let keys = r#""sep": "\t", "pk": ["a", "b"], "date_field": "d", "update_detection": "content", "encoding": "Latin-1",
+    let dialect = Dialect { delimiter: Some(b'\t'), quote: None, escape: Escape::Backslash };
+    let keys = r#""sep": "\t", "quote": "None", "escape": "\\", "pk": ["a", "b"], "date_field": "d", "update_detection": "content", "encoding": "Latin-1",
         "null_values": ["NULL", ""], "columns": {"price of it": "decimal(10,2)"}, "on_duplicate_key": "last", "on_null_key": "drop",
         "max_deleted_fraction": 1, "schema": "freeze""#;
     let table = read(&with_table(keys)).unwrap().tables.remove(0);
-    assert_eq!((table.sep, table.pk.len()), (b'\t', 2));
+    assert_eq!((table.dialect, table.pk.len()), (dialect, 2));
     assert_eq!(table.update_detection, UpdateDetection::Content);
     assert_eq!(
         (table.encoding, table.null_values),
@@ -121,6 +122,16 @@ fn each_fault_of_a_table_is_named() {
         (r#""pk": "a", "sep": "\"""#, "`tables[0].sep` is"),
         (r#""pk": "a", "sep": "é""#, "`tables[0].sep` is"),
         (r#""pk": "a", "sep": "x""#, "`tables[0].sep` is"),
+        (
+            r#""pk": "a", "quote": "''""#,
+            "`tables[0].quote` is \"''\": it must be one character such as `\"` or `'`, or `none`",
+        ),
+        (r#""pk": "a", "quote": "\\""#, "`tables[0].quote` is"),
+        (r#""pk": "a", "quote": "x""#, "`tables[0].quote` is"),
+        (r#""pk": "a", "quote": ",""#, "`tables[0].quote` is the delimiter, too"),
+        (r#""pk": "a", "sep": "'", "quote": "'""#, "`tables[0].quote` is the delimiter, too"),
+        (r#""pk": "a", "escape": "/""#, "`tables[0].escape` is `/`; it can be doubled, \\"),
+        (r#""pk": "a", "sep": "\\", "escape": "\\""#, "`tables[0].escape` is the delimiter, too"),
         (r#""pk": "a", "sep": 1"#, "`tables[0].sep` must be a string, not the number 1"),
         (r#""pk": "a", "null_values": [1]"#, "`tables[0].null_values[0]` must be a string"),
         (r#""pk": "a", "columns": {"c": "intt"}"#, "`tables[0].columns.c` is wrong: `intt` is not a column type"),

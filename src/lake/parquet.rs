@@ -27,6 +27,11 @@ use crate::workspace::WorkFile;
 /// Rows per row group: enough to compress well, few enough to hold one group in some tens of megabytes.
 const ROW_GROUP_ROWS: usize = 128 * 1024;
 
+/// Bytes that a row group may take up, as arrays before it is encoded and as pages that wait for its end: rows of up to a
+/// kilobyte fill it, of larger ones it has fewer. Whoever reads the file holds about as much.
+const ROW_GROUP_BYTES: usize = 128 * 1024 * 1024;
+const ROW_GROUP_PAGES: usize = 32 * 1024 * 1024;
+
 /// How much of an object's end is read to find its footer; more is asked for where that is too little.
 const FOOTER_GUESS: u64 = 64 * 1024;
 
@@ -40,6 +45,11 @@ const PAGE_BYTES: usize = 128 * 1024;
 /// The level of Zstandard: higher ones save little and cost much.
 const COMPRESSION_LEVEL: i32 = 1;
 
+/// Tables of more columns are written without dictionaries and by Snappy. The writer keeps the tables of both for each column
+/// from the first value to the end of a row group: 70 KB for a dictionary, and for Zstandard 20 KB at first, half a megabyte
+/// once a page was full; Snappy needs a few kilobytes.
+const WIDE_COLUMNS: usize = 512;
+
 /// A Parquet file under construction.
 pub struct ParquetWriter {
     path: WorkFile,
@@ -48,6 +58,8 @@ pub struct ParquetWriter {
     /// Begun with the first rows, which decide on its settings.
     writer: Option<ArrowWriter<Output>>,
     rows: u64,
+    /// Bytes of arrays in the row group that is not ended yet.
+    group_bytes: usize,
     growth: Option<Growth>,
     ahead: Option<Ahead>,
 }
@@ -57,7 +69,7 @@ type Output = BufWriter<Followed>;
 impl ParquetWriter {
     /// Begins a file at `path`.
     pub fn create(path: impl Into<WorkFile>, schema: SchemaRef, encoding: Encoding) -> Self {
-        Self { path: path.into(), schema, encoding, writer: None, rows: 0, growth: None, ahead: None }
+        Self { path: path.into(), schema, encoding, writer: None, rows: 0, group_bytes: 0, growth: None, ahead: None }
     }
 
     /// Lets a store follow the file, which has no rows yet (see [`Stages::begin`](super::store::Stages::begin)).
@@ -74,7 +86,15 @@ impl ParquetWriter {
             Some(writer) => writer,
             none => none.insert(begin(&self.path, self.growth.take(), self.encoding, batch)?),
         };
-        writer.write(batch).map_err(unwritable)
+        writer.write(batch).map_err(unwritable)?;
+        // A group may have ended in between: then it holds no more than what is left of this batch.
+        let before = if writer.in_progress_rows() > batch.num_rows() { self.group_bytes } else { 0 };
+        self.group_bytes = before + batch.get_array_memory_size();
+        if self.group_bytes > ROW_GROUP_BYTES || writer.memory_size() > ROW_GROUP_PAGES {
+            writer.flush().map_err(unwritable)?;
+            self.group_bytes = 0;
+        }
+        Ok(())
     }
 
     /// How many rows it has so far.
@@ -175,12 +195,13 @@ impl Encoding {
 
 /// A dictionary of values that hardly repeat costs time and saves nothing.
 fn tabular(builder: WriterPropertiesBuilder, sample: &RecordBatch) -> Result<WriterPropertiesBuilder> {
+    let is_wide = sample.num_columns() > WIDE_COLUMNS;
     let level = ZstdLevel::try_new(COMPRESSION_LEVEL).map_err(unwritable)?;
-    let mut builder =
-        builder.set_compression(Compression::ZSTD(level)).set_statistics_enabled(EnabledStatistics::Chunk);
+    let compression = if is_wide { Compression::SNAPPY } else { Compression::ZSTD(level) };
+    let mut builder = builder.set_compression(compression).set_statistics_enabled(EnabledStatistics::Chunk);
     for (field, column) in sample.schema().fields().iter().zip(sample.columns()) {
         let path = ColumnPath::new(vec![field.name().clone()]);
-        builder = builder.set_column_dictionary_enabled(path, repeats(column));
+        builder = builder.set_column_dictionary_enabled(path, !is_wide && repeats(column));
     }
     Ok(builder)
 }

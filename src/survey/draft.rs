@@ -60,6 +60,10 @@ struct Table<'a> {
     /// Where it had to be guessed: the runs after this one then need not guess.
     #[serde(skip_serializing_if = "Option::is_none")]
     encoding: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    quote: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    escape: Option<&'static str>,
     pk: Key<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     date_field: Option<&'a str>,
@@ -107,6 +111,15 @@ impl Draft {
 }
 
 impl TableSurvey {
+    /// What the configuration says of the quotes, if they are not double ones.
+    fn unusual_quote(&self) -> Option<String> {
+        match (self.delimiter, self.quote) {
+            (None, _) | (_, Some('"')) => None,
+            (_, Some(quote)) => Some(quote.into()),
+            (_, None) => Some("none".to_owned()),
+        }
+    }
+
     /// The key that holds for all rows and is the likeliest.
     pub fn key(&self) -> Option<&KeyCandidate> {
         self.keys.first().filter(|key| key.repeats == 0)
@@ -131,6 +144,8 @@ fn entry<'a>(table: &'a TableSurvey, key: &'a KeyCandidate) -> Table<'a> {
         file: table.configured_file.as_deref(),
         encoding: table.guessed_encoding().map(Encoding::name),
         sep: table.delimiter.filter(|&delimiter| delimiter != ',').map(String::from),
+        quote: table.unusual_quote(),
+        escape: table.escaped.then_some("\\"),
         pk: match key.columns.as_slice() {
             [one] => Key::Column(one),
             several => Key::Columns(several),
@@ -146,7 +161,8 @@ fn entry<'a>(table: &'a TableSurvey, key: &'a KeyCandidate) -> Table<'a> {
 fn choices(table: &TableSurvey, key: &KeyCandidate) -> Vec<String> {
     let name = &table.name;
     let noun = if key.columns.len() == 1 { "is" } else { "are together" };
-    let mut lines = vec![format!("{name}: pk {noun} unique and never null: {}", quoted(&key.columns))];
+    let mut lines: Vec<String> = table.notes.iter().map(|note| format!("{name}: {note}")).collect();
+    lines.push(format!("{name}: pk {noun} unique and never null: {}", quoted(&key.columns)));
     lines.push(match table.date_field() {
         Some(DateCandidate { column, .. }) => format!(
             "{name}: date_field `{column}`, by its name; update_detection content, so that a change without a new date is published, too"

@@ -1,12 +1,13 @@
-//! What a dataset looks like: its tables, their delimiters and types, which columns could be a key, and which a date field.
+//! What a dataset looks like: its tables, their dialects and types, which columns could be a key, and which a date field.
 //!
 //! Each file is read as a stream, a few times over. In memory stays a sketch per column (`sketch.rs`) and, while a key is
 //! being proven, a hash of each row's key: some 20 bytes a row, less than a run needs for the same table.
 
 mod column;
-mod delimiter;
+mod dialect;
 mod draft;
 mod files;
+mod first_row;
 mod keys;
 mod names;
 mod sketch;
@@ -23,7 +24,9 @@ pub use self::keys::KeyCandidate;
 use crate::error::{Error, Result};
 use crate::pipeline::Progress;
 use crate::source::archive::Archive;
-use crate::table::{ColumnType, Encoding, FileChoice, TableFile, TableName, TableSpec};
+use crate::table::{
+    ColumnType, DEFAULT_DELIMITER, Dialect, Encoding, Escape, FileChoice, TableFile, TableName, TableSpec,
+};
 use crate::workspace::Workspace;
 
 /// What a dataset looks like.
@@ -59,6 +62,12 @@ pub struct TableSurvey {
     pub rows: u64,
     /// Its delimiter; `None` for a file that is not text.
     pub delimiter: Option<char>,
+    /// What is around its cells; `None` where quotes mean nothing, and for a file that is not text.
+    pub quote: Option<char>,
+    /// Whether backslashes escape.
+    pub escaped: bool,
+    /// What speaks for the dialect, and what against its header.
+    pub notes: Vec<String>,
     /// The encoding that it is in; `None` for a file that is not text.
     pub encoding: Option<Encoding>,
     /// Cell texts that stand for null.
@@ -136,11 +145,15 @@ fn table(
     let name = candidate.name.clone();
     let file = archive.table(FileChoice { name: &name, file: candidate.file.as_deref() }, workspace)?;
     let beginning = file.beginning()?;
-    let delimiter = beginning.as_ref().map(|(text, _)| delimiter::guess(text));
-    let mut spec = undecided(name, delimiter.unwrap_or(b','));
+    let found = beginning.as_ref().map(|(text, _)| dialect::find(text));
+    let mut spec = undecided(name, found.as_ref().map(|found| found.dialect).unwrap_or_default());
     spec.file.clone_from(&candidate.file);
-    if candidate.doubtful && file.reading(|file| file.header(&spec))?.len() < 2 {
+    let is_known = found.as_ref().is_none_or(|found| found.is_known);
+    if candidate.doubtful && (!is_known || file.reading(|file| file.header(&spec))?.len() < 2) {
         return Err(files::prose(&candidate.path));
+    }
+    if !is_known {
+        return Err(not_split(file.name()));
     }
     let mut profile = Profile::read(&file, &spec, progress)?;
     if profile.hidden.amend(&mut spec) {
@@ -150,24 +163,34 @@ fn table(
         return Err(crate::table::empty_table(file.name(), spec.name.as_str()));
     }
     let keys = keys::search(&file, &spec, &profile, progress)?;
-    Ok(surveyed(&file, spec, delimiter, beginning.map(|(_, encoding)| encoding), profile, keys))
+    let reasons = found.map(|found| found.reasons);
+    Ok(surveyed(&file, spec, reasons, beginning.map(|(_, encoding)| encoding), profile, keys))
 }
 
 fn surveyed(
     file: &TableFile,
     spec: TableSpec,
-    delimiter: Option<u8>,
+    reasons: Option<Vec<String>>,
     encoding: Option<Encoding>,
     profile: Profile,
     keys: Vec<KeyCandidate>,
 ) -> TableSurvey {
     let mut dates = profile.dates();
     dates.sort_by_key(|date| (!date.names_a_change, date.nulls, std::cmp::Reverse(date.newest.clone())));
+    let is_text = reasons.is_some();
+    let mut notes = reasons.unwrap_or_default();
+    if is_text && first_row::looks_like_data(&profile.schema) {
+        notes.push(NO_HEADER.to_owned());
+    }
+    let Dialect { delimiter, quote, escape } = spec.dialect;
     TableSurvey {
         file: file.name().to_owned(),
         configured_file: spec.file,
         rows: profile.rows,
-        delimiter: delimiter.map(char::from),
+        delimiter: is_text.then(|| char::from(delimiter.unwrap_or(DEFAULT_DELIMITER))),
+        quote: quote.filter(|_| is_text).map(char::from),
+        escaped: escape == Escape::Backslash,
+        notes,
         // What the beginning did not show, reading all of it did.
         encoding: encoding.map(|encoding| file.detected().unwrap_or(encoding)),
         null_values: spec.null_values,
@@ -179,9 +202,19 @@ fn surveyed(
     }
 }
 
-/// A table of which only name and delimiter are known.
-fn undecided(name: TableName, sep: u8) -> TableSpec {
-    TableSpec { sep, max_deleted_fraction: 1.0, ..TableSpec::new(name, Vec::new()) }
+/// What there is to say of a table whose first row looks like its others.
+const NO_HEADER: &str = "its first row looks like data, not like a header: if the file has no header, its first row is lost \
+and the columns have its values for names";
+
+/// The error for a text that no dialect cuts into records.
+fn not_split(file: &str) -> Error {
+    Error::data("UnknownDelimiter", format!("`{file}`: no delimiter, quote and escape cut its first lines alike"))
+        .hint("write the table by hand, with its `sep`, `quote`, `escape` and `pk`; or repair the lines that differ")
+}
+
+/// A table of which only name and dialect are known.
+fn undecided(name: TableName, dialect: Dialect) -> TableSpec {
+    TableSpec { dialect, max_deleted_fraction: 1.0, ..TableSpec::new(name, Vec::new()) }
 }
 
 fn unfit_name(stem: &str, is_wrong: &str) -> Error {

@@ -143,7 +143,7 @@ mod tests {
     use arrow::datatypes::{DataType, Field, Schema};
 
     use super::*;
-    use crate::table::{Column, TableName};
+    use crate::table::{Column, Dialect, TableName};
 
     /// What is declared for columns of these texts.
     fn amended(columns: &[(&str, &[&str])]) -> (Vec<String>, BTreeMap<String, ColumnType>) {
@@ -160,7 +160,7 @@ mod tests {
             let texts = batch.column(0).as_string::<i32>();
             texts.iter().flatten().for_each(|text| one.value(text));
         }
-        let mut spec = super::super::undecided(TableName::parse("t").unwrap(), b',');
+        let mut spec = super::super::undecided(TableName::parse("t").unwrap(), Dialect::default());
         hidden.amend(&mut spec);
         (spec.null_values, spec.columns)
     }

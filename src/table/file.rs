@@ -6,8 +6,10 @@ use std::sync::{Arc, OnceLock};
 use arrow::array::{ArrayRef, RecordBatch, new_null_array};
 use arrow::datatypes::SchemaRef;
 
+use super::batch::{BATCH_BYTES, BATCH_ROWS, rows_per_batch};
 use super::cell::Reading;
 use super::column::ColumnBuilder;
+use super::dialect;
 use super::encoding::Encoding;
 use super::findings::{Finding, Findings};
 use super::guess::Guesses;
@@ -20,9 +22,6 @@ use super::text::{self, TextBlocks, TextError};
 use super::types::ColumnType;
 use crate::error::{Error, Result};
 
-/// Rows per batch.
-pub const BATCH_ROWS: usize = 4096;
-
 /// Opens the file from its start; called once per pass.
 pub type Opener = Box<dyn Fn() -> Result<Box<dyn Read + Send>> + Send + Sync>;
 
@@ -34,6 +33,8 @@ pub struct CsvFile {
     /// The guess of an earlier run, taken in place of a new one.
     remembered: OnceLock<Encoding>,
     ending: Ending,
+    /// The delimiter of the line that was passed because it is meant for Excel.
+    excel_line: OnceLock<u8>,
 }
 
 /// Some rows of a table, with the place that each came from.
@@ -70,6 +71,7 @@ impl CsvFile {
             detected: OnceLock::new(),
             remembered: OnceLock::new(),
             ending: Ending::default(),
+            excel_line: OnceLock::new(),
         }
     }
 
@@ -87,7 +89,9 @@ impl CsvFile {
     pub fn count_records(&self, spec: &TableSpec) -> Result<u64, PassError> {
         let (mut records, names) = self.start(spec)?;
         let (width, mut count) = (names.len(), 0);
-        while let Some(block) = records.block(width, BATCH_ROWS).map_err(|error| self.fault(error, width))? {
+        while let Some(block) =
+            records.block(width, BATCH_ROWS, BATCH_BYTES).map_err(|error| self.fault(error, width))?
+        {
             count += block.lines.len() as u64;
         }
         Ok(count)
@@ -158,7 +162,9 @@ impl CsvFile {
         let (mut records, names) = self.start(spec)?;
         let width = names.len();
         let places = guesses.places(&names, spec, stored);
-        while let Some(block) = records.block(width, BATCH_ROWS).map_err(|error| self.fault(error, width))? {
+        while let Some(block) =
+            records.block(width, BATCH_ROWS, BATCH_BYTES).map_err(|error| self.fault(error, width))?
+        {
             for (index, &place) in places.iter().enumerate() {
                 let guess = guesses.at(place);
                 cells(&block, index, spec).for_each(|text| guess.see(text));
@@ -191,11 +197,11 @@ impl CsvFile {
         let (mut records, names) = self.start(spec)?;
         let mut builder = RowsBuilder::new(spec, schema, &names);
         let fault = |error| self.fault(error, names.len());
-        while let Some(block) = records.block(names.len(), BATCH_ROWS - builder.lines.len()).map_err(fault)? {
+        while let Some(block) = records.block(names.len(), builder.rows_left(), builder.bytes_left()).map_err(fault)? {
             if let Err((column, line)) = builder.push(&block, spec) {
                 return Err(self.misfit(&schema.columns[column], &builder.finding(column), line, spec));
             }
-            if builder.lines.len() == BATCH_ROWS {
+            if builder.is_full() {
                 each(builder.finish()?)?;
             }
         }
@@ -207,12 +213,44 @@ impl CsvFile {
 
     fn start(&self, spec: &TableSpec) -> Result<(Records, Vec<String>), PassError> {
         let encoding = spec.encoding.or_else(|| self.detected.get().copied());
-        let mut records = Records::new(TextBlocks::new(self.ending.of(self.bytes()?), encoding), spec.sep);
+        let mut records = Records::new(TextBlocks::new(self.ending.of(self.bytes()?), encoding), spec.dialect);
+        self.pass_excel_line(&mut records, spec)?;
         let names = match records.next().map_err(|error| self.fault(error, 0))? {
             Some(record) => header::names(&record, &self.name, spec)?,
             None => return Err(empty(&self.name, &spec.name.to_string()).into()),
         };
         Ok((records, names))
+    }
+
+    /// Excel's line is no header; the configuration's delimiter must be the one that it gives.
+    fn pass_excel_line(&self, records: &mut Records, spec: &TableSpec) -> Result<(), PassError> {
+        let Some(found) = records.excel_line().map_err(|error| self.fault(error, 0))? else { return Ok(()) };
+        let Some(named) = spec.dialect.delimiter.filter(|&named| named != found) else {
+            self.excel_line.get_or_init(|| found);
+            return Ok(());
+        };
+        let (found, named) = (dialect::shown(found), dialect::shown(named));
+        let message = format!(
+            "`{}` line 1: Excel's line `sep=` says that {found} is between the cells, the table's `sep` says {named}",
+            self.name
+        );
+        let hint = format!(
+            "set `sep` of table `{}` to what the file has, or leave it out: the line is then followed",
+            spec.name
+        );
+        Err(Error::data("OtherSeparator", message).hint(hint).into())
+    }
+
+    /// What there is to say of how the file was read.
+    pub fn warnings(&self) -> Vec<String> {
+        let excel_line = self.excel_line.get().map(|&delimiter| {
+            format!(
+                "`{}` line 1 (`sep=`) was taken as the line by which Excel learns the delimiter, {}, not as the header",
+                self.name,
+                dialect::shown(delimiter)
+            )
+        });
+        excel_line.into_iter().collect()
     }
 
     fn misfit(&self, column: &Column, finding: &Finding, line: u64, spec: &TableSpec) -> PassError {
@@ -236,7 +274,7 @@ impl CsvFile {
         match error {
             RecordError::Ragged { line, fields } => {
                 let message = format!("`{name}` line {line}: {fields} fields where the header has {width}");
-                let hint = "repair the line at the source (a delimiter inside a value needs quotes), or check the table's `sep`";
+                let hint = "repair the line at the source (a delimiter inside a value needs quotes), or check the table's `sep`, `quote` and `escape`";
                 Error::data("RaggedRow", message).hint(hint).into()
             }
             RecordError::Text { error: TextError::Invalid { assumed: true, .. }, .. } => PassError::NotUtf8,
@@ -254,7 +292,17 @@ impl CsvFile {
             RecordError::Text { error: TextError::Io(cause), line } => unreadable(name, line, cause).into(),
             RecordError::UnclosedQuote { line } => {
                 Error::data("UnclosedQuote", format!("`{name}` line {line}: a quote is opened and never closed"))
-                    .hint("the file may be truncated; otherwise double the quote inside the value (`\"\"`)")
+                    .hint("the file may be truncated; otherwise double the quote inside the value (`\"\"`), or set the table's `quote` to `none` if its writer quotes nothing")
+                    .into()
+            }
+            RecordError::TextAfterQuote { line } => {
+                Error::data("TextAfterQuote", format!("`{name}` line {line}: text follows a quote that closes a cell"))
+                    .hint(QUOTE_HINT)
+                    .into()
+            }
+            RecordError::OpenEscape { line } => {
+                Error::data("OpenEscape", format!("`{name}` line {line}: the file ends in a backslash that escapes nothing"))
+                    .hint("the file may be truncated; if the last cell ends in a backslash, its writer has to double it (`\\\\`)")
                     .into()
             }
             RecordError::TooLong { line } => Error::data(
@@ -266,6 +314,10 @@ impl CsvFile {
         }
     }
 }
+
+/// What to do where a quote closes a cell too early.
+const QUOTE_HINT: &str = "how are quotes inside of values written? as `\\\"`: set the table's `escape` to `\\` (`\"\\\\\"` in JSON); as \
+they are, in a file without quotes around its values: set `quote` to `none`; otherwise double them at the source (`\"\"`)";
 
 /// The error for a file without a single row.
 pub(crate) fn empty(file: &str, table: &str) -> Error {
@@ -306,6 +358,9 @@ struct RowsBuilder {
     /// For each field of the file its column of the schema.
     places: Vec<usize>,
     lines: Vec<u64>,
+    /// Rows that it takes, and how much text it has taken of [`BATCH_BYTES`].
+    most: usize,
+    bytes: usize,
 }
 
 impl RowsBuilder {
@@ -314,7 +369,20 @@ impl RowsBuilder {
             |column: &Column| names.contains(&column.name).then(|| ColumnBuilder::new(column, reading(column, spec)));
         let columns = schema.columns.iter().map(builder).collect();
         let places = names.iter().filter_map(|name| schema.position(name)).collect();
-        Self { schema: schema.arrow(), columns, places, lines: Vec::new() }
+        let most = rows_per_batch(schema.columns.len());
+        Self { schema: schema.arrow(), columns, places, lines: Vec::new(), most, bytes: 0 }
+    }
+
+    fn rows_left(&self) -> usize {
+        self.most - self.lines.len()
+    }
+
+    fn bytes_left(&self) -> usize {
+        BATCH_BYTES.saturating_sub(self.bytes)
+    }
+
+    fn is_full(&self) -> bool {
+        self.rows_left() == 0 || self.bytes_left() == 0
     }
 
     /// Appends records, or gives the column and the line of the first value that does not fit.
@@ -327,6 +395,7 @@ impl RowsBuilder {
             }
         }
         self.lines.extend_from_slice(block.lines);
+        self.bytes += block.bytes;
         first.map_or(Ok(()), |(row, place)| Err((place, block.lines[row])))
     }
 
@@ -341,6 +410,7 @@ impl RowsBuilder {
 
     fn finish(&mut self) -> Result<Rows> {
         let lines = std::mem::take(&mut self.lines);
+        self.bytes = 0;
         let arrays: Vec<ArrayRef> = (self.columns.iter_mut().zip(self.schema.fields()))
             .map(|(column, field)| match column {
                 Some(column) => column.finish(),
@@ -358,13 +428,13 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::table::TableName;
+    use crate::table::{Dialect, TableName};
 
     /// Reads `text` as the int64 columns `a`, `b` and `c`, of which `b` and `c` are declared.
     fn fault(text: &'static str) -> PassError {
         let declared = ["b", "c"].map(|name| (name.to_owned(), ColumnType::Int64));
         let spec = TableSpec {
-            sep: b';',
+            dialect: Dialect::delimited(b';'),
             null_values: vec!["-".to_owned()],
             columns: BTreeMap::from(declared),
             ..TableSpec::new(TableName::parse("t").unwrap(), vec!["a".to_owned()])
@@ -373,6 +443,29 @@ mod tests {
         let schema = TableSchema { columns: columns.to_vec(), source: Vec::new() };
         let file = CsvFile::new("t.csv", Box::new(move || Ok(Box::new(text.as_bytes()))));
         file.read(&spec, &schema, &mut |_| Ok(())).unwrap_err()
+    }
+
+    #[test]
+    fn batches_end_by_rows_and_by_bytes() {
+        let sizes = |text: String| {
+            let text = Arc::<str>::from(text);
+            let spec = TableSpec::new(TableName::parse("t").unwrap(), vec!["id".to_owned()]);
+            let open = move || Ok(Box::new(std::io::Cursor::new(text.as_bytes().to_vec())) as Box<dyn Read + Send>);
+            let file = CsvFile::new("t.csv", Box::new(open));
+            let (schema, mut sizes) = (file.infer(&spec, None).unwrap(), Vec::new());
+            let mut size = |rows: Rows| {
+                sizes.push((rows.lines.len(), rows.lines[0]));
+                Ok(())
+            };
+            file.read(&spec, &schema, &mut size).unwrap();
+            sizes
+        };
+        let long = format!("1,{}\n", "x".repeat(BATCH_BYTES / 3));
+        assert_eq!(sizes(format!("id,v\n{}", long.repeat(8))), [(3, 2), (3, 5), (2, 8)]);
+        assert_eq!(sizes(format!("id,v\n{}", "1,2\n".repeat(5000))), [(BATCH_ROWS, 2), (904, 4098)]);
+        let names: String = (0..2047).map(|column| format!(",c{column}")).collect();
+        let cells = format!("1{}\n", ",2".repeat(2047));
+        assert_eq!(sizes(format!("id{names}\n{}", cells.repeat(200))), [(128, 2), (72, 130)]);
     }
 
     #[test]

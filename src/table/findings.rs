@@ -87,7 +87,7 @@ impl Findings {
                 return Err(mixed_separators(&column.name, spec).into());
             }
             if column.format.is_some() && !finding.formats.is_unseen() {
-                column.format = Some(finding.formats.common().ok_or(PassError::Misfit)?);
+                column.format = Some(finding.formats.common(column.format).ok_or(PassError::Misfit)?);
             }
         }
         Ok(settled)

@@ -97,10 +97,12 @@ impl Guess {
             (ColumnType::Double, Role::Attribute, Some(Column { format, .. })) if self.formats.is_unseen() => {
                 Column { format: *format, ..column }
             }
-            (ColumnType::Double, Role::Attribute, _) => match self.formats.common() {
-                Some(format) => Column { format: Some(format), ..column },
-                None => Column { column_type: ColumnType::String, ..column },
-            },
+            (ColumnType::Double, Role::Attribute, before) => {
+                match self.formats.common(before.and_then(|before| before.format)) {
+                    Some(format) => Column { format: Some(format), ..column },
+                    None => Column { column_type: ColumnType::String, ..column },
+                }
+            }
             _ => column,
         }
     }

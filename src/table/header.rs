@@ -15,7 +15,7 @@ pub const OP_COLUMN: &str = "op";
 /// Takes the names from the first record of `file`.
 pub(crate) fn names(record: &Block<'_>, file: &str, spec: &TableSpec) -> Result<Vec<String>> {
     let names: Vec<String> = record.first().map(str::to_owned).collect();
-    check(&names, file)?;
+    check(&names, file, record.lines.first().copied().unwrap_or(1))?;
     require(&names, file, spec)?;
     Ok(names)
 }
@@ -31,12 +31,12 @@ pub(crate) fn require(names: &[String], file: &str, spec: &TableSpec) -> Result<
     Ok(())
 }
 
-/// Refuses names that no query engine could tell apart, or that the CDC files need.
-pub(crate) fn check(names: &[String], file: &str) -> Result<()> {
+/// Refuses names, on this line, that no query engine could tell apart, or that the CDC files need.
+pub(crate) fn check(names: &[String], file: &str, line: u64) -> Result<()> {
     if names.len() > MAX_COLUMNS {
         return Err(Error::data(
             "TooManyColumns",
-            format!("`{file}` line 1 names {} columns, more than {MAX_COLUMNS}", names.len()),
+            format!("`{file}` line {line} names {} columns, more than {MAX_COLUMNS}", names.len()),
         )
         .hint("check the table's `sep`; a table that wide has to be split at its source"));
     }
@@ -44,20 +44,22 @@ pub(crate) fn check(names: &[String], file: &str) -> Result<()> {
     for (index, name) in names.iter().enumerate() {
         let column = index + 1;
         if name.trim().is_empty() {
-            return Err(Error::data("EmptyColumnName", format!("`{file}` line 1: column {column} has no name"))
+            return Err(Error::data("EmptyColumnName", format!("`{file}` line {line}: column {column} has no name"))
                 .hint("name the column at the source (pandas: `to_csv(index=False)`)"));
         }
         if name.eq_ignore_ascii_case(OP_COLUMN) {
             return Err(Error::data(
                 "ReservedColumnName",
-                format!("`{file}` line 1: column {column} is called `{name}`, which CDC files need for the operation"),
+                format!(
+                    "`{file}` line {line}: column {column} is called `{name}`, which CDC files need for the operation"
+                ),
             )
             .hint("rename the column at the source"));
         }
         if let Some(first) = seen.insert(name.to_lowercase(), column) {
             return Err(Error::data(
                 "DuplicateColumnName",
-                format!("`{file}` line 1: columns {first} and {column} are both called `{name}` (case aside)"),
+                format!("`{file}` line {line}: columns {first} and {column} are both called `{name}` (case aside)"),
             )
             .hint("rename one of them at the source: query engines cannot tell them apart"));
         }

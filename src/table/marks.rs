@@ -1,9 +1,9 @@
-//! Where the bytes are that may end a field: one bit for each byte of a text, found many bytes at a time.
+//! Where the bytes are that may end a field, or escape what would: one bit for each byte of a text, found many bytes at a time.
 
 /// Bytes per word of marks.
 const WORD: usize = 64;
 
-/// The delimiters and line ends of a text, in order.
+/// The bytes of a text that mean something, in order.
 #[derive(Default)]
 pub(super) struct Marks {
     words: Vec<u64>,
@@ -13,15 +13,15 @@ pub(super) struct Marks {
 }
 
 impl Marks {
-    /// Marks each `delimiter`, `\n` and `\r` of `text`, and stands before the first.
-    pub(super) fn find(&mut self, text: &[u8], delimiter: u8) {
+    /// Marks each byte of `text` that `is_mark` picks, and goes before the first. NUL, which pads the text, must be none.
+    pub(super) fn find(&mut self, text: &[u8], is_mark: impl Fn(u8) -> bool) {
         let (whole, rest) = text.as_chunks::<WORD>();
         self.words.clear();
-        self.words.extend(whole.iter().map(|bytes| word(bytes, delimiter)));
+        self.words.extend(whole.iter().map(|bytes| word(bytes, &is_mark)));
         if !rest.is_empty() {
             let mut last = [0; WORD];
             last[..rest.len()].copy_from_slice(rest);
-            self.words.push(word(&last, delimiter));
+            self.words.push(word(&last, &is_mark));
         }
         self.seek(0);
     }
@@ -44,12 +44,13 @@ impl Marks {
     }
 }
 
-/// The marks of some bytes, the first in the lowest bit. A NUL, which pads the last word, is no mark.
-fn word(bytes: &[u8; WORD], delimiter: u8) -> u64 {
+/// The marks of some bytes, the first in the lowest bit.
+#[inline]
+fn word(bytes: &[u8; WORD], is_mark: &impl Fn(u8) -> bool) -> u64 {
     // In two steps: of the first the compiler makes vector instructions.
     let mut found = [0_u8; WORD];
     for (at, &byte) in bytes.iter().enumerate() {
-        found[at] = u8::from((byte == delimiter) | (byte == b'\n') | (byte == b'\r'));
+        found[at] = u8::from(is_mark(byte));
     }
     let (eights, _) = found.as_chunks::<8>();
     let mut word = 0;
@@ -74,7 +75,7 @@ mod tests {
                 text.bytes().enumerate().skip(from).filter(is_mark).map(|(at, _)| at).collect::<Vec<_>>()
             };
             let mut marks = Marks::default();
-            marks.find(text.as_bytes(), b';');
+            marks.find(text.as_bytes(), |byte| (byte == b';') | (byte == b'\n') | (byte == b'\r'));
             prop_assert_eq!(std::iter::from_fn(|| marks.next()).collect::<Vec<_>>(), expected(0));
             marks.seek(from);
             prop_assert_eq!(std::iter::from_fn(|| marks.next()).collect::<Vec<_>>(), expected(from));

@@ -1,8 +1,10 @@
 //! Tables: what the configuration says of them, and their way from CSV to typed Arrow batches.
 
+mod batch;
 pub(crate) mod cell;
 mod column;
 mod convert;
+mod dialect;
 mod encoding;
 mod file;
 mod findings;
@@ -15,6 +17,7 @@ mod parquet_file;
 mod parquet_open;
 mod provenance;
 mod records;
+mod sample;
 mod schema;
 mod set;
 mod snapshot;
@@ -25,12 +28,15 @@ mod text;
 mod time;
 mod types;
 
+pub use self::batch::BATCH_ROWS;
 pub(crate) use self::cell::{MAX_EXACT_INT, Reading};
 pub(crate) use self::convert::convert;
 pub use self::convert::widen;
+pub(crate) use self::dialect::{DEFAULT_DELIMITER, excel_line, shown as shown_delimiter};
+pub use self::dialect::{Dialect, Escape};
 pub use self::encoding::Encoding;
 pub(crate) use self::file::empty as empty_table;
-pub use self::file::{BATCH_ROWS, CsvFile, Opener, PassError, Rows};
+pub use self::file::{CsvFile, Opener, PassError, Rows};
 pub use self::findings::Findings;
 pub use self::gone::GoneFile;
 pub use self::header::OP_COLUMN;
@@ -38,6 +44,7 @@ pub use self::number::NumberFormat;
 pub use self::parquet_file::ParquetTable;
 pub(crate) use self::parquet_open::{ParquetBatches, open_parquet};
 pub use self::provenance::Provenance;
+pub(crate) use self::sample::Sample;
 pub use self::schema::{Column, SchemaChange, TableSchema};
 pub use self::set::FileSet;
 pub use self::snapshot::TableFile;

@@ -146,9 +146,10 @@ impl Formats {
         self.fixed == Decimals::Unseen
     }
 
-    /// The format of all numbers; `None` where they have none in common.
-    pub(crate) fn common(&self) -> Option<NumberFormat> {
+    /// The format of all numbers, the one of before if it still is; `None` where they have none in common.
+    pub(crate) fn common(&self, before: Option<NumberFormat>) -> Option<NumberFormat> {
         match self.fixed {
+            _ if before.is_some_and(|before| self.has(before)) => before,
             _ if self.repr => Some(NumberFormat::Repr),
             _ if self.shortest => Some(NumberFormat::Shortest),
             Decimals::Always(decimals) => Some(NumberFormat::Fixed(decimals)),
@@ -211,7 +212,7 @@ mod tests {
     fn common(texts: &[&str]) -> Option<NumberFormat> {
         let mut formats = Formats::default();
         texts.iter().for_each(|text| formats.see(text, cell::double(text, Reading::Strict).unwrap()));
-        formats.common()
+        formats.common(None)
     }
 
     #[test]

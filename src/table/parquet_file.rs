@@ -36,7 +36,7 @@ impl ParquetTable {
     /// The column names of the file.
     pub fn header(&self, spec: &TableSpec) -> Result<Vec<String>> {
         let names: Vec<String> = self.reader()?.schema().fields().iter().map(|field| field.name().clone()).collect();
-        header::check(&names, &self.name)?;
+        header::check(&names, &self.name, 1)?;
         header::require(&names, &self.name, spec)?;
         Ok(names)
     }

@@ -10,9 +10,10 @@ use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder, RowSelection};
 use parquet::errors::ParquetError;
+use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, RowGroupMetaData};
 use parquet::file::reader::ChunkReader;
 
-use super::file::BATCH_ROWS;
+use super::batch::rows_of_bytes;
 
 /// The rows of a file, batch by batch; nothing more after an error.
 pub(crate) struct ParquetBatches {
@@ -26,7 +27,9 @@ pub(crate) fn open_parquet<R: ChunkReader + 'static>(
     selection: Option<RowSelection>,
 ) -> Result<ParquetBatches, ParquetError> {
     let open = || {
-        let builder = ParquetRecordBatchReaderBuilder::try_new(source)?.with_batch_size(BATCH_ROWS);
+        let builder = ParquetRecordBatchReaderBuilder::try_new(source)?;
+        let rows = rows_per_batch(builder.metadata());
+        let builder = builder.with_batch_size(rows);
         match selection {
             Some(selection) => builder.with_row_selection(selection).build(),
             None => builder.build(),
@@ -34,6 +37,22 @@ pub(crate) fn open_parquet<R: ChunkReader + 'static>(
     };
     let reader = catch_unwind(AssertUnwindSafe(open)).map_err(|_| damaged())??;
     Ok(ParquetBatches { schema: reader.schema(), reader: Some(reader) })
+}
+
+/// How many rows are a batch, by the row group whose rows are the largest.
+fn rows_per_batch(metadata: &ParquetMetaData) -> usize {
+    let bytes = metadata.row_groups().iter().map(bytes_per_row).max().unwrap_or_default();
+    rows_of_bytes(metadata.file_metadata().schema_descr().num_columns(), bytes)
+}
+
+/// The size of values before they were encoded, where the file says it; dictionaries hide it otherwise.
+fn bytes_per_row(group: &RowGroupMetaData) -> u64 {
+    let bytes = |column: &ColumnChunkMetaData| {
+        let bytes = column.unencoded_byte_array_data_bytes().unwrap_or_else(|| column.uncompressed_size());
+        u64::try_from(bytes).unwrap_or_default()
+    };
+    let rows = u64::try_from(group.num_rows()).unwrap_or_default();
+    group.columns().iter().map(bytes).fold(0, u64::saturating_add) / rows.max(1)
 }
 
 impl ParquetBatches {

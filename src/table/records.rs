@@ -1,11 +1,17 @@
 //! Text as CSV records, many at a time: delimiters, quotes, embedded line ends, and nothing silently repaired.
 //!
 //! The rules are those of the `csv` crate (a quote opens only at the start of a field, `""` inside quotes is one quote,
-//! `\n`, `\r\n` and `\r` end a record, blank lines are skipped), with one difference: a quote that is never closed is an
-//! error, not a last field. A property test holds the two against each other.
+//! `\n`, `\r\n` and `\r` end a record, blank lines are skipped), with two differences: a quote that is never closed is an
+//! error, not a last field, and so is text between a closing quote and the delimiter: in a file whose writer escapes quotes
+//! in another way than its reader expects, that is where rows begin to vanish. A property test holds the two against each
+//! other. Lines are counted as editors do: each `\n` and `\r\n` ends one, also inside of quotes, and each `\r` between records; one
+//! inside of quotes only where it is the line end of the file.
+
+mod escaped;
 
 use std::ops::Range;
 
+use super::dialect::{self, DEFAULT_DELIMITER, Dialect, Escape};
 use super::marks::Marks;
 use super::text::{TextBlocks, TextError};
 
@@ -22,8 +28,18 @@ pub(crate) enum RecordError {
         /// What failed.
         error: TextError,
     },
-    /// A quote opened in the record that begins on this line is never closed.
+    /// The quote that opens on this line is never closed.
     UnclosedQuote {
+        /// The number of the line, from 1.
+        line: u64,
+    },
+    /// The quote on this line closes a field, and neither a delimiter nor a line end follows it.
+    TextAfterQuote {
+        /// The number of the line, from 1.
+        line: u64,
+    },
+    /// The file ends, on this line, in a backslash that is to escape what follows it.
+    OpenEscape {
         /// The number of the line, from 1.
         line: u64,
     },
@@ -41,6 +57,12 @@ pub(crate) enum RecordError {
     },
 }
 
+/// Bytes that show whether a first line is Excel's: that line, in quotes, and its end.
+const EXCEL_LINE: usize = "\"sep=;\"\n".len();
+
+/// Stands for a quote where there is none: no UTF-8 text holds this byte.
+const NO_QUOTE: u8 = 0xFF;
+
 /// A reader of records.
 pub(crate) struct Records {
     blocks: TextBlocks,
@@ -50,13 +72,21 @@ pub(crate) struct Records {
     at: usize,
     ended: bool,
     line: u64,
+    /// Whether the last line end that was passed is a `\r`, whose `\n` may follow.
+    after_cr: bool,
+    /// Whether the file's first line ends in a lone `\r`; not known before it has.
+    lone_cr: Option<bool>,
     delimiter: u8,
+    quote: u8,
+    escape: Escape,
     marks: Marks,
     /// The fields and the lines of the block's records, one record after the other.
     fields: Vec<Field>,
     lines: Vec<u64>,
-    /// Whether a field of the current record is quoted: only then can it hold line ends.
-    quoted: bool,
+    /// Where the block's first record begins.
+    start: usize,
+    /// Whether a field of the current record is quoted or holds an escaped line end: only then can it be of several lines.
+    multiline: bool,
     unescaped: String,
 }
 
@@ -85,6 +115,8 @@ pub(crate) struct Block<'a> {
     width: usize,
     /// For each record the number of the line on which it begins, from 1.
     pub(crate) lines: &'a [u64],
+    /// How much of the text they are.
+    pub(crate) bytes: usize,
 }
 
 impl<'a> Block<'a> {
@@ -101,16 +133,34 @@ impl<'a> Block<'a> {
     }
 }
 
-enum Scan {
-    /// The record ends before this position.
-    Complete(usize),
-    /// The text ends before the record does.
-    Cut { in_quotes: bool },
+/// Why a record could not be taken.
+enum Stop {
+    /// The text ends before the record does; inside quotes, if there is the position of the one that opens them.
+    Cut { quote: Option<usize> },
+    /// Neither a delimiter nor a line end follows the closing quote at this position.
+    TextAfterQuote { quote: usize },
+    /// The file ends in the backslash at this position.
+    OpenEscape { backslash: usize },
+}
+
+/// A field that is being taken.
+struct Piece {
+    start: usize,
+    /// What comes before this position is copied already, if anything is.
+    from: usize,
+    /// Where its copy begins among the unescaped texts.
+    copied: Option<usize>,
+}
+
+impl Piece {
+    fn new(start: usize) -> Self {
+        Self { start, from: start, copied: None }
+    }
 }
 
 impl Records {
-    /// Splits the text of `blocks` at `delimiter`, an ASCII character.
-    pub(crate) fn new(blocks: TextBlocks, delimiter: u8) -> Self {
+    /// Splits the text of `blocks`.
+    pub(crate) fn new(blocks: TextBlocks, dialect: Dialect) -> Self {
         Self {
             blocks,
             text: String::new(),
@@ -118,13 +168,29 @@ impl Records {
             at: 0,
             ended: false,
             line: 1,
-            delimiter,
+            after_cr: false,
+            lone_cr: None,
+            delimiter: dialect.delimiter.unwrap_or(DEFAULT_DELIMITER),
+            quote: dialect.quote.unwrap_or(NO_QUOTE),
+            escape: dialect.escape,
             marks: Marks::default(),
             fields: Vec::new(),
             lines: Vec::new(),
-            quoted: false,
+            start: 0,
+            multiline: false,
             unescaped: String::new(),
         }
+    }
+
+    /// Where the file begins with Excel's `sep=;`, passes that line and gives its delimiter, which is in force from then on.
+    pub(crate) fn excel_line(&mut self) -> Result<Option<u8>, RecordError> {
+        while !self.ended && self.text.len() < EXCEL_LINE {
+            self.read_more()?;
+        }
+        let Some((delimiter, length)) = dialect::excel_line(&self.text) else { return Ok(None) };
+        (self.at, self.delimiter) = (length, delimiter);
+        self.find_marks();
+        Ok(Some(delimiter))
     }
 
     /// The next record, of whatever width; `None` at the end of the file.
@@ -135,9 +201,9 @@ impl Records {
         Ok(found.then(|| self.end(width)))
     }
 
-    /// The next records, at most `most`, each of `width` fields; `None` at the end of the file. An error is that of the next
-    /// record: those before it have been given.
-    pub(crate) fn block(&mut self, width: usize, most: usize) -> Result<Option<Block<'_>>, RecordError> {
+    /// The next records, at most `most` of them and none behind the one that reaches `bytes` bytes, each of `width` fields;
+    /// `None` at the end of the file. An error is that of the next record: those before it have been given.
+    pub(crate) fn block(&mut self, width: usize, most: usize, bytes: usize) -> Result<Option<Block<'_>>, RecordError> {
         self.begin();
         if !self.first()? {
             return Ok(None);
@@ -145,13 +211,15 @@ impl Records {
         if self.fields.len() != width {
             return Err(RecordError::Ragged { line: self.lines[0], fields: self.fields.len() });
         }
-        while self.lines.len() < most && self.another(width) {}
+        let full = self.start.saturating_add(bytes);
+        while self.lines.len() < most && self.at < full && self.another(width) {}
         Ok(Some(self.end(width)))
     }
 
     fn end(&mut self, width: usize) -> Block<'_> {
         self.text.push_str(&self.unescaped);
-        Block { text: &self.text, fields: &self.fields, width, lines: &self.lines }
+        let bytes = self.at - self.start;
+        Block { text: &self.text, fields: &self.fields, width, lines: &self.lines, bytes }
     }
 
     /// Forgets the block last given.
@@ -168,17 +236,12 @@ impl Records {
             self.skip_line_ends();
             if self.at < self.text.len() {
                 match self.scan() {
-                    Scan::Complete(end) => {
+                    Ok(end) => {
+                        self.start = self.at;
                         self.accept(end);
                         return Ok(true);
                     }
-                    Scan::Cut { in_quotes: true } if self.ended => {
-                        return Err(RecordError::UnclosedQuote { line: self.line });
-                    }
-                    Scan::Cut { .. } if self.text.len() - self.at > MAX_RECORD => {
-                        return Err(RecordError::TooLong { line: self.line });
-                    }
-                    Scan::Cut { .. } => {}
+                    Err(stop) => self.wants_more(&stop)?,
                 }
             } else if self.ended {
                 return Ok(false);
@@ -188,13 +251,31 @@ impl Records {
         }
     }
 
+    /// Whether a record that could not be taken may be whole once there is more text.
+    fn wants_more(&self, stop: &Stop) -> Result<(), RecordError> {
+        Err(match *stop {
+            Stop::TextAfterQuote { quote } => RecordError::TextAfterQuote { line: self.line_of(quote) },
+            Stop::OpenEscape { backslash } => RecordError::OpenEscape { line: self.line_of(backslash) },
+            Stop::Cut { quote: Some(quote) } if self.ended => RecordError::UnclosedQuote { line: self.line_of(quote) },
+            Stop::Cut { .. } if self.text.len() - self.at > MAX_RECORD => RecordError::TooLong { line: self.line },
+            Stop::Cut { .. } => return Ok(()),
+        })
+    }
+
+    /// The number of the line of a position within the record at `self.at`.
+    fn line_of(&self, at: usize) -> u64 {
+        let text = self.text.as_bytes();
+        let after = || text.get(at) == Some(&b'\r') && text.get(at + 1) != Some(&b'\n');
+        self.line + line_ends(&text[self.at..at], self.lone_cr.unwrap_or_else(after))
+    }
+
     /// Takes the next record where all of it is at hand and it has `width` fields. Another is left for the next block, which
     /// it begins.
     fn another(&mut self, width: usize) -> bool {
         let taken = self.fields.len();
         self.skip_line_ends();
         if self.at < self.text.len()
-            && let Scan::Complete(end) = self.scan()
+            && let Ok(end) = self.scan()
             && self.fields.len() == taken + width
         {
             self.accept(end);
@@ -206,18 +287,35 @@ impl Records {
 
     fn accept(&mut self, end: usize) {
         self.lines.push(self.line);
-        if self.quoted {
-            let taken = &self.text.as_bytes()[self.at..end];
-            self.line += memchr::memchr_iter(b'\n', taken).count() as u64;
+        if self.multiline {
+            self.line = self.line_of(end);
         }
+        self.after_cr = false;
         self.at = end;
     }
 
     /// Line ends before a record: the second half of `\r\n`, and blank lines.
     fn skip_line_ends(&mut self) {
         let bytes = self.text.as_bytes();
-        while let Some(byte @ (b'\n' | b'\r')) = bytes.get(self.at) {
-            self.line += u64::from(*byte == b'\n');
+        loop {
+            match bytes.get(self.at) {
+                Some(b'\n') => {
+                    self.line += u64::from(!self.after_cr);
+                    self.lone_cr.get_or_insert(false);
+                    self.after_cr = false;
+                }
+                Some(byte) => {
+                    if self.after_cr {
+                        self.lone_cr.get_or_insert(true);
+                    }
+                    if *byte != b'\r' {
+                        return;
+                    }
+                    self.line += 1;
+                    self.after_cr = true;
+                }
+                None => return,
+            }
             self.at += 1;
         }
     }
@@ -228,39 +326,55 @@ impl Records {
         self.at = 0;
         let wanted = self.text.len() * 2;
         loop {
-            let more = self.blocks.append_to(&mut self.text);
-            let line = || self.line + line_ends(self.text.as_bytes());
-            self.ended = !more.map_err(|error| RecordError::Text { line: line(), error })?;
+            self.ended = match self.blocks.append_to(&mut self.text) {
+                Ok(more) => !more,
+                Err(error) => return Err(RecordError::Text { line: self.line_of(self.text.len()), error }),
+            };
             if self.ended || self.text.len() > wanted {
                 break;
             }
         }
         self.limit = self.text.len();
-        self.marks.find(self.text.as_bytes(), self.delimiter);
+        self.find_marks();
         Ok(())
     }
 
-    /// Finds the fields of the record at `self.at`.
-    fn scan(&mut self) -> Scan {
-        self.quoted = false;
+    fn find_marks(&mut self) {
+        let delimiter = self.delimiter;
+        let ends = move |byte: u8| (byte == delimiter) | (byte == b'\n') | (byte == b'\r');
+        match self.escape {
+            Escape::Doubled => self.marks.find(self.text.as_bytes(), ends),
+            Escape::Backslash => self.marks.find(self.text.as_bytes(), |byte| ends(byte) | (byte == b'\\')),
+        }
+    }
+
+    /// Finds the fields of the record at `self.at`; gives its end.
+    fn scan(&mut self) -> Result<usize, Stop> {
+        self.multiline = false;
         self.marks.seek(self.at);
+        match self.escape {
+            Escape::Doubled => self.scan_fields(Self::field),
+            Escape::Backslash => self.scan_fields(Self::escaped_field),
+        }
+    }
+
+    #[inline]
+    fn scan_fields(&mut self, field: impl Fn(&mut Self, usize) -> Result<usize, Stop>) -> Result<usize, Stop> {
         let mut at = self.at;
         loop {
-            let end = match self.field(at) {
-                Ok(end) => end,
-                Err(in_quotes) => return Scan::Cut { in_quotes },
-            };
+            let end = field(self, at)?;
             match self.text.as_bytes().get(end) {
                 Some(&byte) if byte == self.delimiter => at = end + 1,
-                _ => return Scan::Complete(end),
+                _ => return Ok(end),
             }
         }
     }
 
-    /// Takes the field at `at`; gives the position of what ends it, or whether it was cut inside quotes.
-    fn field(&mut self, at: usize) -> Result<usize, bool> {
-        if self.text.as_bytes().get(at) == Some(&b'"') {
-            self.quoted = true;
+    /// Takes the field at `at`; gives the position of what ends it.
+    #[inline]
+    fn field(&mut self, at: usize) -> Result<usize, Stop> {
+        if self.text.as_bytes().get(at) == Some(&self.quote) {
+            self.multiline = true;
             return self.quoted_field(at + 1);
         }
         let end = self.plain_end()?;
@@ -268,159 +382,71 @@ impl Records {
         Ok(end)
     }
 
-    /// The position of the next delimiter or line end, or of the end of the file.
-    fn plain_end(&mut self) -> Result<usize, bool> {
+    /// The position of the next mark, or of the end of the file.
+    #[inline]
+    fn plain_end(&mut self) -> Result<usize, Stop> {
         match self.marks.next() {
             Some(end) => Ok(end),
             None if self.ended => Ok(self.text.len()),
-            None => Err(false),
+            None => Err(Stop::Cut { quote: None }),
         }
     }
 
-    fn quoted_field(&mut self, start: usize) -> Result<usize, bool> {
-        let mut from = start;
-        let mut copied: Option<usize> = None;
+    fn quoted_field(&mut self, start: usize) -> Result<usize, Stop> {
+        let mut piece = Piece::new(start);
         loop {
             let bytes = self.text.as_bytes();
-            let quote = from + memchr::memchr(b'"', &bytes[from..]).ok_or(true)?;
-            if bytes.get(quote + 1) != Some(&b'"') {
-                if quote + 1 == bytes.len() && !self.ended {
-                    return Err(true);
-                }
-                return self.close_quoted(start, from, quote, copied);
+            let found = memchr::memchr(self.quote, &bytes[piece.from..]);
+            let quote = piece.from + found.ok_or(Stop::Cut { quote: Some(start - 1) })?;
+            if bytes.get(quote + 1) != Some(&self.quote) {
+                return self.close_quoted(&piece, quote);
             }
-            copied.get_or_insert(self.unescaped.len());
-            self.unescaped.push_str(&self.text[from..=quote]);
-            from = quote + 2;
+            self.copy(&mut piece, quote + 1, quote + 2);
         }
     }
 
-    /// The quote at `quote` closes the field that began at `start`; text may follow it up to the delimiter.
-    fn close_quoted(&mut self, start: usize, from: usize, quote: usize, copied: Option<usize>) -> Result<usize, bool> {
-        self.marks.seek(quote + 1);
-        let end = self.plain_end()?;
-        if copied.is_none() && end == quote + 1 {
-            self.fields.push(Field::new(start..quote));
-            return Ok(end);
+    /// The quote at `quote` closes the field.
+    fn close_quoted(&mut self, piece: &Piece, quote: usize) -> Result<usize, Stop> {
+        let end = quote + 1;
+        match self.text.as_bytes().get(end) {
+            Some(&byte) if byte == self.delimiter || byte == b'\n' || byte == b'\r' => {}
+            Some(_) => return Err(Stop::TextAfterQuote { quote }),
+            None if self.ended => {}
+            None => return Err(Stop::Cut { quote: Some(piece.start - 1) }),
         }
-        let begin = copied.unwrap_or(self.unescaped.len());
-        self.unescaped.push_str(&self.text[from..quote]);
-        self.unescaped.push_str(&self.text[quote + 1..end]);
-        self.fields.push(Field::new(self.limit + begin..self.limit + self.unescaped.len()));
+        self.marks.seek(end + 1);
+        self.take(piece, quote);
         Ok(end)
+    }
+
+    /// Copies the field's text up to `end` because what follows, up to `from`, does not belong to it as it is.
+    fn copy(&mut self, piece: &mut Piece, end: usize, from: usize) {
+        piece.copied.get_or_insert(self.unescaped.len());
+        self.unescaped.push_str(&self.text[piece.from..end]);
+        piece.from = from;
+    }
+
+    /// The field ends before `end`.
+    fn take(&mut self, piece: &Piece, end: usize) {
+        let range = match piece.copied {
+            None => piece.start..end,
+            Some(begin) => {
+                self.unescaped.push_str(&self.text[piece.from..end]);
+                self.limit + begin..self.limit + self.unescaped.len()
+            }
+        };
+        self.fields.push(Field::new(range));
     }
 }
 
-/// How many lines end in a text: at `\n`, at `\r\n`, and at a `\r` of its own.
-fn line_ends(text: &[u8]) -> u64 {
-    let alone = |&at: &usize| text[at] == b'\n' || text.get(at + 1) != Some(&b'\n');
-    memchr::memchr2_iter(b'\n', b'\r', text).filter(alone).count() as u64
+/// How many lines end in the text of cells; `\r\n` ends one. To an editor a lone `\r` is a line end only where it is that of
+/// the whole file.
+fn line_ends(text: &[u8], lone_cr: bool) -> u64 {
+    let feeds = memchr::memchr_iter(b'\n', text).count();
+    let lone = |at: &usize| text.get(at + 1) != Some(&b'\n');
+    let returns = if lone_cr { memchr::memchr_iter(b'\r', text).filter(lone).count() } else { 0 };
+    (feeds + returns) as u64
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    /// Records by the lines on which they begin.
-    type Lines = Vec<(u64, Vec<String>)>;
-
-    /// Text that comes a few bytes at a time, so that every cut of a record occurs.
-    fn few_at_a_time(text: &str, delimiter: u8, bytes: usize) -> Records {
-        let source = Box::new(std::io::Cursor::new(text.as_bytes().to_vec()));
-        Records::new(TextBlocks::sized(source, None, bytes), delimiter)
-    }
-
-    fn records(text: &str, delimiter: u8) -> Result<Lines, RecordError> {
-        let mut records = few_at_a_time(text, delimiter, 4);
-        let mut all = Vec::new();
-        while let Some(record) = records.next()? {
-            all.push((record.lines[0], record.first().map(str::to_owned).collect()));
-        }
-        Ok(all)
-    }
-
-    /// All records of `width` fields, by blocks of at most `most`, and what comes after them.
-    fn by_blocks(mut records: Records, width: usize, most: usize) -> (Lines, Result<(), RecordError>) {
-        let mut all: Lines = Vec::new();
-        loop {
-            let block = match records.block(width, most) {
-                Ok(Some(block)) => block,
-                Ok(None) => return (all, Ok(())),
-                Err(error) => return (all, Err(error)),
-            };
-            assert!((1..=most).contains(&block.lines.len()));
-            let columns: Vec<Vec<&str>> = (0..width).map(|index| block.column(index).collect()).collect();
-            let record = |row: usize| columns.iter().map(|column| column[row].to_owned()).collect();
-            all.extend(block.lines.iter().enumerate().map(|(row, &line)| (line, record(row))));
-        }
-    }
-
-    fn reference(text: &str, delimiter: u8) -> Vec<Vec<String>> {
-        let mut reader = csv::ReaderBuilder::new()
-            .has_headers(false)
-            .flexible(true)
-            .delimiter(delimiter)
-            .from_reader(text.as_bytes());
-        reader.records().map(|record| record.unwrap().iter().map(str::to_owned).collect()).collect()
-    }
-
-    #[test]
-    fn lines_are_those_of_the_file() {
-        let all = records("a;b\r\n\r\n\"x\ny\";2\n3;4", b';').unwrap();
-        assert_eq!(all.iter().map(|(line, _)| *line).collect::<Vec<_>>(), [1, 3, 5]);
-        assert_eq!(all[1].1, ["x\ny", "2"]);
-    }
-
-    #[test]
-    fn a_quote_that_is_never_closed_is_an_error_with_its_line() {
-        let error = records("a,b\n1,\"x\n2,y\n", b',').unwrap_err();
-        assert!(matches!(error, RecordError::UnclosedQuote { line: 2 }));
-    }
-
-    #[test]
-    fn a_last_line_without_its_end_is_a_record() {
-        assert_eq!(records("a,b\n1,\"2\"", b',').unwrap()[1].1, ["1", "2"]);
-        assert_eq!(records("a,b\n1,", b',').unwrap()[1].1, ["1", ""]);
-    }
-
-    proptest! {
-        #[test]
-        fn agrees_with_the_csv_crate(text in r#"([ab";,\n\r é]|"[a,"\n]*"){0,40}"#) {
-            match records(&text, b';') {
-                Ok(all) => {
-                    let all: Vec<_> = all.into_iter().map(|(_, fields)| fields).collect();
-                    prop_assert_eq!(all, reference(&text, b';'));
-                }
-                Err(RecordError::UnclosedQuote { .. }) => prop_assert!(text.contains('"')),
-                Err(error) => prop_assert!(false, "{error:?}"),
-            }
-        }
-
-        #[test]
-        fn blocks_hold_the_records_up_to_the_first_fault(
-            text in r#"(([ab" é]{0,3}|"([a;\n]|""){0,4}"[ab]?);([ab" ]{0,3}|"([a;\n]|""){0,4}")(;x)?(\r\n|[\n\r]|\n\n){1,2}){0,12}"?"#,
-            most in 1_usize..8,
-            bytes in 4_usize..80,
-        ) {
-            let mut one_by_one = few_at_a_time(&text, b';', 1000);
-            let (mut expected, mut fault) = (Vec::new(), None);
-            while fault.is_none() {
-                match one_by_one.next() {
-                    Ok(None) => break,
-                    Ok(Some(record)) if record.first().count() == 2 => {
-                        expected.push((record.lines[0], record.first().map(str::to_owned).collect()));
-                    }
-                    Ok(Some(record)) => {
-                        fault = Some(RecordError::Ragged { line: record.lines[0], fields: record.first().count() });
-                    }
-                    Err(error) => fault = Some(error),
-                }
-            }
-            let (found, end) = by_blocks(few_at_a_time(&text, b';', bytes), 2, most);
-            prop_assert_eq!(found, expected);
-            prop_assert_eq!(format!("{:?}", end.err()), format!("{fault:?}"));
-        }
-    }
-}
+mod tests;

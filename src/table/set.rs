@@ -113,8 +113,7 @@ impl FileSet {
         let blank = self.blank.lock().unwrap_or_else(PoisonError::into_inner);
         let warning =
             |part: &TableFile| format!("`{}` is empty, without even a header: it was passed over", part.name());
-        let blank = blank.iter().filter_map(|number| Some(warning(self.parts.get(*number)?)));
-        blank.chain(self.parts.iter().flat_map(TableFile::warnings)).collect()
+        blank.iter().filter_map(|number| Some(warning(self.parts.get(*number)?))).collect()
     }
 
     /// Does something with each file but those that hold not even a header. Where all are such, the table is empty.

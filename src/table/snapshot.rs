@@ -55,11 +55,11 @@ impl TableFile {
         }
     }
 
-    /// What there is to say of files that hold nothing, and of encodings that were guessed.
+    /// What there is to say of files that hold nothing, and of how the others were read.
     pub fn warnings(&self) -> Vec<String> {
         match self {
-            Self::Set(set) => set.warnings(),
-            Self::Csv(file) => file.guess().into_iter().collect(),
+            Self::Set(set) => set.parts().iter().flat_map(Self::warnings).chain(set.warnings()).collect(),
+            Self::Csv(file) => file.warnings().into_iter().chain(file.guess()).collect(),
             _ => Vec::new(),
         }
     }

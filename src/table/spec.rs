@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use super::dialect::Dialect;
 use super::encoding::Encoding;
 use super::types::ColumnType;
 
@@ -106,8 +107,8 @@ pub struct TableSpec {
     pub name: TableName,
     /// The path of its file within the dataset, or a pattern of the paths of its files.
     pub file: Option<String>,
-    /// The field delimiter, an ASCII character.
-    pub sep: u8,
+    /// How its text is cut into cells.
+    pub dialect: Dialect,
     /// The encoding, or `None` to detect it.
     pub encoding: Option<Encoding>,
     /// Cell texts that mean null, beside the empty text.
@@ -139,7 +140,7 @@ impl TableSpec {
         Self {
             name,
             file: None,
-            sep: b',',
+            dialect: Dialect::default(),
             encoding: None,
             null_values: Vec::new(),
             pk,

@@ -205,3 +205,40 @@ async fn a_dataset_is_downloaded_once() {
     let run = ["run", "--once", "--json", "--lake", "lake", "--config", "new.json"];
     assert_eq!(counts(&desk.run_with(&environment, &run).json(), 0), [4, 0, 0, 0]);
 }
+
+#[test]
+fn the_dialect_of_each_file_is_found_and_runs() {
+    let desk = Desk::new();
+    desk.write("odd/mysql.csv", "id\tv\n1\ta\\\tb\n2\tc\n3\td\n");
+    desk.write("odd/titles.csv", "id\tv\n1\t\"Swing along\" gamma\n2\t\"Lost\n3\tThe 5\" disk\n");
+    desk.write("odd/single.csv", "id;v\n1;'a;b'\n2;'c'\n3;'d'\n");
+    desk.write("odd/excel.csv", "sep=;\r\nid;v\r\n1;a,b\r\n2;c\r\n");
+    let done = desk.run(&["init", "odd", "--output", "odd.json"]);
+    done.expect(0, &["escape is `\\`", "quote is `none`", "quote is `'`", "line 1 (`sep=`) is Excel's"]);
+    assert_eq!(
+        written(&desk, "odd.json")["tables"],
+        json!([
+            {"name": "excel", "sep": ";", "pk": "id"},
+            {"name": "mysql", "sep": "\t", "escape": "\\", "pk": "id"},
+            {"name": "single", "sep": ";", "quote": "'", "pk": "id"},
+            {"name": "titles", "sep": "\t", "quote": "none", "pk": "id"},
+        ])
+    );
+    let run = ["run", "--once", "--lake", "lake", "--json", "--config", "odd.json", "--skip-download", "odd"];
+    let report = desk.run(&run).json();
+    assert_eq!((0..4).map(|table| counts(&report, table)[0]).collect::<Vec<_>>(), [2, 3, 3, 3]);
+}
+
+#[test]
+fn what_nothing_splits_and_what_has_no_header_is_said() {
+    let desk = Desk::new();
+    desk.write("odd/words.csv", "id name year\n1 ana 1990\n2 bob 1991\n");
+    desk.write("odd/list.csv", "id\n7\n8\n");
+    desk.write("odd/headless.csv", "1,Ana,2026-01-01\n2,Bob,2026-01-02\n");
+    let done = desk.run(&["init", "odd", "--output", "odd.json"]);
+    done.expect(
+        0,
+        &["left out: words.csv", "UnknownDelimiter", "list: no delimiter cuts its lines: taken as one column"],
+    );
+    done.expect(0, &["headless: its first row looks like data, not like a header"]);
+}

@@ -1,6 +1,7 @@
 //! Golden tables: small snapshots through the whole pipeline, and exactly what has to come out.
 
 mod changes;
+mod dialects;
 mod drift;
 mod encodings;
 mod files;

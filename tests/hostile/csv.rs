@@ -1,5 +1,7 @@
 //! CSV files that are no tables.
 
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::file::metadata::RowGroupMetaData;
 use serde_json::Value;
 
 use crate::support::lab::{FULL_LOAD, Lab, failure};
@@ -108,4 +110,20 @@ fn files_that_are_something_else() {
     let report = lab.run(&[("t.parquet", b"id,v\n1,a\n")]).tables.remove(0);
     let message = failure(&report, "UnreadableFile");
     assert!(message.contains("`t.parquet` cannot be read as Parquet"), "{message}");
+}
+
+/// Found in the field: more than 2 GiB of text in one batch was a panic. What is read, written and read back ends by bytes, too.
+#[test]
+fn long_cells_make_small_batches_and_row_groups() {
+    let row = |id: u32, letter: &str| format!("{id},{}\n", letter.repeat(1 << 20));
+    let rows = |changed: &str| (0..140).map(|id| row(id, if id == 7 { changed } else { "x" })).collect::<String>();
+    let mut lab = Lab::of_t(Value::Null);
+    lab.csv_ok(format!("id,v\n{}", rows("x")));
+    let object = lab.objects().remove(FULL_LOAD).unwrap();
+    let reader = ParquetRecordBatchReaderBuilder::try_new(object).unwrap();
+    let groups: Vec<i64> = reader.metadata().row_groups().iter().map(RowGroupMetaData::num_rows).collect();
+    assert!(groups.len() > 1 && groups.iter().all(|&rows| (1..=132).contains(&rows)), "{groups:?}");
+    let report = lab.csv_ok(format!("id,v\n{}", rows("y")));
+    assert_eq!((report.inserted, report.updated, report.deleted), (0, 1, 0));
+    lab.assert_verified();
 }

@@ -3,7 +3,9 @@
 /// The candidate that `word` is probably a misspelling of, ignoring case; `None` when nothing is near.
 pub(crate) fn near<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
     let word = word.to_lowercase();
-    let tolerance = (word.chars().count() / 3).max(1);
+    let length = word.chars().count();
+    // Of one character any other one is as near.
+    let tolerance = if length < 2 { 0 } else { (length / 3).max(1) };
     candidates
         .into_iter()
         .map(|candidate| (strsim::damerau_levenshtein(&word, &candidate.to_lowercase()), candidate))

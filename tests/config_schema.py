@@ -14,6 +14,7 @@ VALID = [
     KAGGLE,
     SQL_SERVER,
     {**SQL_SERVER, "tables": [{"name": "dbo.t", "start": "now"}]},
+    {**KAGGLE, "tables": [{"name": "t", "pk": "id", "encoding": "windows-1251"}]},
     {**KAGGLE, "$schema": "./config.schema.json", "source": {"type": "kaggle"}, "timer": None, "limits": None},
     {**KAGGLE, "tables": [{"name": "t", "pk": ["a", "b"], "date_field": "", "columns": {"c": "decimal(10, 2)"}}]},
 ]
@@ -25,7 +26,7 @@ INVALID = [
     {**KAGGLE, "tables": []},
     {**KAGGLE, "tables": [{"name": "t"}]},
     {**KAGGLE, "tables": [{"name": "t", "pk": "id", "date_feild": "d"}]},
-    {**KAGGLE, "tables": [{"name": "t", "pk": "id", "encoding": "ebcdic"}]},
+    {**KAGGLE, "tables": [{"name": "t", "pk": "id", "update_detection": "either"}]},
     {**KAGGLE, "tables": [{"name": "t", "pk": "id", "columns": {"c": "intt"}}]},
     {**KAGGLE, "tables": [{"name": "t", "pk": "id", "max_deleted_fraction": 2}]},
     {**KAGGLE, "timer": {"unit": "hours"}},

@@ -32,18 +32,17 @@ pub fn athena(tables: &[Described], lake: &LakeUrl, database: &str) -> Result<Sc
     let mut script = Script::default();
     for (table, name) in tables.iter().zip(engine_names(tables)) {
         refuse_collisions(table)?;
-        script.left_out.extend(table.columns.iter().filter(|column| !is_readable(column)).map(|column| {
-            format!(
-                "`{}`: column `{}`: Athena reads no {}; add `time` to `as_text`",
-                table.table,
-                column.name(),
-                column.data_type()
-            )
-        }));
+        script
+            .left_out
+            .extend(table.columns.iter().filter(|column| !is_readable(column)).map(|column| left_out(table, column)));
         let of = Statements { table, root: &root, database, name: &name };
         script.statements.extend(table.has_full_load.then(|| of.full_load()));
         script.statements.push(of.log());
-        if table.key_columns.is_empty() {
+        if let Some(key) = table.key_columns.iter().find(|key| !is_nameable(key)) {
+            script
+                .left_out
+                .push(format!("`{}`: no view of the newest state: the key {key:?} has no name there", table.table));
+        } else if table.key_columns.is_empty() {
             script.left_out.push(format!("`{}`: without a key there is no view of the newest state", table.table));
         } else {
             script.statements.push(of.current());
@@ -144,7 +143,8 @@ impl Statements<'_> {
     /// A table over the folder of the object or prefix `key`.
     fn external(&self, end: &str, key: &str, what: &str, columns: &[FieldRef]) -> String {
         let column = |column: &FieldRef| Some((column.name().to_lowercase(), athena_type(column.data_type())?));
-        let lines = columns.iter().filter_map(column).map(|(name, its_type)| format!("  {} {its_type}", hive(&name)));
+        let columns = columns.iter().filter(|column| is_readable(column));
+        let lines = columns.filter_map(column).map(|(name, its_type)| format!("  {} {its_type}", hive(&name)));
         let folder = key.rsplit_once('/').map_or(key, |(folder, _)| folder);
         format!(
             "CREATE EXTERNAL TABLE IF NOT EXISTS {}.{} (\n{}\n)\nCOMMENT {}\nSTORED AS PARQUET\nLOCATION {}",
@@ -222,7 +222,21 @@ impl Statements<'_> {
 }
 
 fn is_readable(column: &FieldRef) -> bool {
-    athena_type(column.data_type()).is_some()
+    athena_type(column.data_type()).is_some() && is_nameable(column.name())
+}
+
+/// A statement cannot hold a name with a line end or another control character.
+fn is_nameable(name: &str) -> bool {
+    !name.chars().any(char::is_control)
+}
+
+/// Why a column is in no statement.
+fn left_out(table: &Described, column: &FieldRef) -> String {
+    let (name, table) = (column.name(), &table.table);
+    if !is_nameable(name) {
+        return format!("`{table}`: column {name:?}: a statement cannot hold its name; rename it at the source");
+    }
+    format!("`{table}`: column `{name}`: Athena reads no {}; add `time` to `as_text`", column.data_type())
 }
 
 /// The type that Athena reads our Parquet type as; `None` where it has none. In tables of Hive's an instant has no type of
@@ -392,6 +406,18 @@ mod tests {
         assert!(text.contains("SELECT \"código `x`\", \"a \"\"b\"\"\", \"select\"\n"), "{text}");
         assert!(text.contains("LOCATION 's3://lake-raw/up/cell/cdc/Transação d\\'água/'"), "{text}");
         assert!(text.contains("VIEW \"raw\".\"transacao_d_agua_2_current\""), "{text}");
+    }
+
+    #[test]
+    fn a_column_whose_name_no_statement_holds_is_left_out_and_said_to_be() {
+        let columns = [("id", DataType::Int64), ("line\nbreak", DataType::Utf8), ("a", DataType::Utf8)];
+        let script = athena(&[described("t", &columns)], &lake(), "raw").unwrap();
+        let [full_load, _, current] = &script.statements[..] else { panic!("{script:?}") };
+        assert!(full_load.contains("(\n  `id` bigint,\n  `a` string\n)"), "{full_load}");
+        assert!(current.contains("SELECT \"id\", \"a\"\n"), "{current}");
+        assert!(script.left_out[0].contains(r#""line\nbreak""#), "{:?}", script.left_out);
+        let script = athena(&[described("t", &[columns[1].clone(), columns[0].clone()])], &lake(), "raw").unwrap();
+        assert_eq!((script.statements.len(), script.left_out.len()), (2, 2), "{script:?}");
     }
 
     #[test]

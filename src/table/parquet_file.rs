@@ -2,13 +2,13 @@
 
 use std::fs::File;
 
-use arrow::array::{ArrayRef, RecordBatch, new_null_array};
-use arrow::datatypes::{DataType, Field};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, new_null_array};
+use arrow::datatypes::{DataType, Field, TimestampNanosecondType};
 
 use super::convert::convert;
 use super::file::{PassError, Rows};
 use super::header;
-use super::parquet_open::{ParquetBatches, open_parquet};
+use super::parquet_open::{ParquetBatches, below_micros, open_parquet};
 use super::schema::{Column, TableSchema};
 use super::spec::TableSpec;
 use super::types::ColumnType;
@@ -44,6 +44,7 @@ impl ParquetTable {
     /// The stored schema, widened to hold the file's types. Declared types stand.
     pub fn infer(&self, spec: &TableSpec, stored: Option<&TableSchema>) -> Result<TableSchema> {
         let source = self.header(spec)?;
+        self.refuse_finer_times(spec)?;
         let mut columns = stored.map(|stored| stored.columns.clone()).unwrap_or_default();
         for field in self.reader()?.schema().fields() {
             let name = field.name();
@@ -61,22 +62,44 @@ impl ParquetTable {
         Ok(TableSchema { columns, source })
     }
 
+    /// Times of INT96 below the microsecond are cut only where the configuration declares a time.
+    fn refuse_finer_times(&self, spec: &TableSpec) -> Result<()> {
+        let cut = |name: &str| {
+            matches!(spec.columns.get(name), Some(ColumnType::Timestamp | ColumnType::TimestampUtc | ColumnType::Date))
+        };
+        let file = File::open(&self.path).map_err(|error| self.damaged(error))?;
+        match below_micros(file, cut).map_err(|error| self.damaged(error))? {
+            None => Ok(()),
+            Some((column, row)) => Err(finer_time(&self.name, row, &column)),
+        }
+    }
+
     /// Reads all rows in `schema`, which [`Self::infer`] gave.
-    pub fn read(&self, schema: &TableSchema, each: &mut dyn FnMut(Rows) -> Result<()>) -> Result<(), PassError> {
+    pub fn read(
+        &self,
+        spec: &TableSpec,
+        schema: &TableSchema,
+        each: &mut dyn FnMut(Rows) -> Result<()>,
+    ) -> Result<(), PassError> {
         let mut line = 1;
         for batch in self.reader()? {
             let batch = batch.map_err(|error| self.damaged(error))?;
             let rows = batch.num_rows() as u64;
             let lines = (line..line + rows).collect();
             line += rows;
-            each(Rows { batch: self.convert(&batch, schema)?, lines })?;
+            each(Rows { batch: self.convert(&batch, spec, schema, line - rows)?, lines })?;
         }
         Ok(())
     }
 
-    fn convert(&self, batch: &RecordBatch, schema: &TableSchema) -> Result<RecordBatch> {
+    /// The rows in the schema, the first of them having this number in the file.
+    fn convert(&self, batch: &RecordBatch, spec: &TableSpec, schema: &TableSchema, row: u64) -> Result<RecordBatch> {
         let column = |column: &Column| match batch.column_by_name(&column.name) {
-            Some(array) => self.cast(array, column),
+            Some(array) => {
+                let finer = first_finer(array).filter(|_| is_time(column) && !spec.columns.contains_key(&column.name));
+                finer.map_or(Ok(()), |at| Err(finer_time(&self.name, row + at as u64, &column.name)))?;
+                self.cast(array, column)
+            }
             None => Ok(new_null_array(&column.column_type.arrow(), batch.num_rows())),
         };
         let columns = schema.columns.iter().map(column).collect::<Result<Vec<ArrayRef>>>()?;
@@ -144,6 +167,12 @@ impl ParquetTable {
     }
 }
 
+/// The error for a time that the lake's microseconds do not hold.
+fn finer_time(file: &str, row: u64, column: &str) -> Error {
+    Error::data("CellMisfit", format!("`{file}` row {row}: the time of `{column}` has digits below the microsecond"))
+        .hint(format!("set `columns.{column}` of the table to timestamp, which cuts them, or write the times as text at the source"))
+}
+
 /// The stored column, so wide that it holds what the file has. Integers of a key stay integers where the file has them as
 /// doubles, as pandas writes them beside a null.
 fn widened(stored: &Column, own: Column, declared: bool, is_key: bool) -> Column {
@@ -154,4 +183,14 @@ fn widened(stored: &Column, own: Column, declared: bool, is_key: bool) -> Column
         (Some(ColumnType::Int64), Some(ColumnType::Double)) if is_key => stored.clone(),
         (Some(known), Some(own)) => Column::new(&stored.name, known.join(own)),
     }
+}
+
+fn is_time(column: &Column) -> bool {
+    matches!(column.column_type, ColumnType::Timestamp | ColumnType::TimestampUtc)
+}
+
+/// The row of the first time in nanoseconds that is no whole number of microseconds.
+fn first_finer(array: &ArrayRef) -> Option<usize> {
+    let nanos = array.as_primitive_opt::<TimestampNanosecondType>()?;
+    (0..nanos.len()).find(|&row| nanos.is_valid(row) && nanos.value(row) % 1000 != 0)
 }

@@ -103,7 +103,7 @@ impl TableFile {
     ) -> Result<Findings, PassError> {
         match self {
             Self::Csv(file) => file.read(spec, schema, each),
-            Self::Parquet(file) => file.read(schema, each).map(|()| Findings::default()),
+            Self::Parquet(file) => file.read(spec, schema, each).map(|()| Findings::default()),
             Self::Set(set) => set.read(spec, schema, each),
             Self::Gone(_) => Ok(Findings::default()),
         }

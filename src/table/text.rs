@@ -15,6 +15,9 @@ const BLOCK: usize = 256 * 1024;
 
 const ESCAPE: u8 = 0x1B;
 
+/// So few characters beyond ASCII do not tell a language.
+const FEW_ACCENTS: u64 = 2;
+
 /// Why a block of text could not be had.
 #[derive(Debug)]
 pub(crate) enum TextError {
@@ -238,7 +241,9 @@ pub(crate) fn detect(mut source: Box<dyn Read + Send>, name: &str) -> Result<Enc
         return Err(cut_character(name, seen.lines + 1));
     }
     seen.end();
-    let guess = detector.guess(None, Utf8Detection::Deny);
+    // An accent or two say little: of the languages that have them, those of Western Europe are the likeliest.
+    let likely: Option<&[u8]> = (seen.invalid <= FEW_ACCENTS).then_some(b"br");
+    let guess = detector.guess(likely, Utf8Detection::Deny);
     // Two bytes of an Asian character may look like UTF-8 by chance, but not most of them.
     if seen.sequences == 0 || !guess.is_single_byte() && seen.sequences < seen.invalid {
         return Ok(Encoding::Other(guess));

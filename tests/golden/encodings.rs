@@ -177,7 +177,7 @@ fn parquet() -> Vec<u8> {
     let columns: [(&str, ArrayRef); 4] = [
         ("id", Arc::new(Int64Array::from(vec![1, 2, 9_007_199_254_740_993]))),
         ("small", Arc::new(Int32Array::from(vec![Some(-1), None, Some(3)]))),
-        ("at", Arc::new(TimestampNanosecondArray::from(vec![Some(1_500), None, Some(1_700_000_000_123_456_789)]))),
+        ("at", Arc::new(TimestampNanosecondArray::from(vec![Some(1_000), None, Some(1_700_000_000_123_456_000)]))),
         ("word", Arc::new(words)),
     ];
     let batch = RecordBatch::try_from_iter_with_nullable(columns.map(|(name, array)| (name, array, true))).unwrap();

@@ -1,5 +1,12 @@
 //! The types of DESIGN section 5, each with its edges: what a column of texts becomes, and what its cells read as.
 
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Int64Array, RecordBatch, TimestampNanosecondArray};
+use parquet::arrow::ArrowWriter;
+use parquet::data_type::{Int64Type, Int96, Int96Type};
+use parquet::file::writer::SerializedFileWriter;
+use parquet::schema::parser::parse_message_type;
 use serde_json::{Value, json};
 
 use crate::support::lab::{FULL_LOAD, Lab, failure};
@@ -278,6 +285,70 @@ fn a_column_without_a_value_gets_its_type_with_the_first() {
         lab.assert_verified();
         assert!(lab.csv_ok(csv(&[cell, ""])).schema_changes.is_empty());
     }
+}
+
+/// A Parquet file with times as Spark wrote them for long: days of the Julian calendar and nanoseconds of the day.
+fn int96(times: &[(u32, u64)]) -> Vec<u8> {
+    let schema = Arc::new(parse_message_type("message m { required int64 id; required int96 ts; }").unwrap());
+    let mut bytes = Vec::new();
+    let mut file = SerializedFileWriter::new(&mut bytes, schema, Arc::default()).unwrap();
+    let mut group = file.next_row_group().unwrap();
+    let mut ids = group.next_column().unwrap().unwrap();
+    let numbers: Vec<i64> = (1..).take(times.len()).collect();
+    ids.typed::<Int64Type>().write_batch(&numbers, None, None).unwrap();
+    ids.close().unwrap();
+    let mut column = group.next_column().unwrap().unwrap();
+    let values: Vec<Int96> =
+        (times.iter()).map(|&(day, nanos)| Int96::from(vec![nanos as u32, (nanos >> 32) as u32, day])).collect();
+    column.typed::<Int96Type>().write_batch(&values, None, None).unwrap();
+    column.close().unwrap();
+    group.close().unwrap();
+    file.close().unwrap();
+    bytes
+}
+
+/// Found here: read as nanoseconds, the year 1 was 1754.
+#[test]
+fn old_times_of_parquet_are_exact_or_refused() {
+    const YEAR_1: u32 = 1_721_426;
+    const YEAR_9999: u32 = 5_373_484;
+    let mut lab = Lab::of_t(Value::Null);
+    let report = lab.run(&[("t.parquet", &int96(&[(YEAR_1, 0), (YEAR_9999, 86_399_999_999_000)]))]).tables.remove(0);
+    assert!(report.error.is_none(), "{report:?}");
+    assert_eq!(lab.full_load(), ["1|0001-01-01T00:00:00", "2|9999-12-31T23:59:59.999999"]);
+    lab.assert_verified();
+    let finer = int96(&[(YEAR_1, 0), (2_460_000, 1_500)]);
+    let mut lab = Lab::of_t(Value::Null);
+    let message = failure(&lab.run(&[("t.parquet", &finer)]).tables.remove(0), "CellMisfit");
+    assert!(message.contains("row 2") && message.contains("`ts`"), "{message}");
+    let mut lab = Lab::of_t(json!({"columns": {"ts": "timestamp"}}));
+    let report = lab.run(&[("t.parquet", &finer)]).tables.remove(0);
+    assert!(report.error.is_none(), "{report:?}");
+    assert_eq!(lab.full_load()[1], "2|2023-02-24T00:00:00.000001");
+}
+
+#[test]
+fn nanoseconds_of_parquet_are_whole_microseconds_or_refused() {
+    let file = |nanos: i64| {
+        let columns: [(&str, ArrayRef); 2] = [
+            ("id", Arc::new(Int64Array::from(vec![1, 2]))),
+            ("ts", Arc::new(TimestampNanosecondArray::from(vec![5_000, nanos]))),
+        ];
+        let batch = RecordBatch::try_from_iter(columns).unwrap();
+        let mut bytes = Vec::new();
+        let mut writer = ArrowWriter::try_new(&mut bytes, batch.schema(), None).unwrap();
+        writer.write(&batch).unwrap();
+        writer.close().unwrap();
+        bytes
+    };
+    let mut lab = Lab::of_t(Value::Null);
+    let message = failure(&lab.run(&[("t.parquet", &file(5_001))]).tables.remove(0), "CellMisfit");
+    assert!(message.contains("row 2") && message.contains("`ts`"), "{message}");
+    assert!(lab.run(&[("t.parquet", &file(7_000))]).tables[0].error.is_none());
+    assert_eq!(lab.full_load(), ["1|1970-01-01T00:00:00.000005", "2|1970-01-01T00:00:00.000007"]);
+    let mut lab = Lab::of_t(json!({"columns": {"ts": "string"}}));
+    assert!(lab.run(&[("t.parquet", &file(5_001))]).tables[0].error.is_none());
+    assert_eq!(lab.full_load()[1], "2|1970-01-01 00:00:00.000005001");
 }
 
 #[test]

@@ -218,7 +218,9 @@ def add_versions(folder: Path) -> None:
     chance = random.Random(1)
     # Text that does not compress well, so that the first row group, of 131,072 rows, is more than a part of an upload.
     lines = [f"{number},{base64.b64encode(chance.randbytes(LARGE_CELL)).decode()}\n" for number in range(LARGE_ROWS)]
-    for version, rows in ((LARGE, lines), (REPEATED, [*lines, lines[0]])):
+    # A change in the first row, so that an upload has started when the repeated key shows.
+    repeated = ["0,changed\n", *lines[1:], lines[0]]
+    for version, rows in ((LARGE, lines), (REPEATED, repeated)):
         (folder / f"v{version}").mkdir()
         with open(folder / f"v{version}" / "large.csv", "w", encoding="ascii") as file:
             file.writelines(["id,noise\n", *rows])

@@ -104,7 +104,8 @@ impl World {
             assert_eq!(lake::replay(&log, &self.spec), self.base());
         }
         let mut types = HashMap::new();
-        for column in log.iter().flat_map(|object| &object.footer.schema.columns) {
+        let columns = log.iter().flat_map(|object| &object.footer.schema.columns);
+        for column in columns.filter(|column| !column.empty) {
             let known = types.entry(&column.name).or_insert(column.column_type);
             assert_eq!(known.join(column.column_type), column.column_type, "`{}` became narrower", column.name);
             *known = column.column_type;

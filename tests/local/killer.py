@@ -11,7 +11,7 @@ import tempfile
 import threading
 import urllib.parse
 from collections.abc import Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Iterator
@@ -115,13 +115,21 @@ def owner_of_port(port: int) -> int:
     """The process whose end of a TCP connection on loopback has this port (Linux)."""
     lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
     inode = next(line[9] for line in lines if int(line[1].rpartition(":")[2], 16) == port)
-    for descriptor in Path("/proc").glob("[0-9]*/fd/*"):
-        try:
-            if os.readlink(descriptor) == f"socket:[{inode}]":
-                return int(descriptor.parts[2])
-        except OSError:
-            continue  # It ended meanwhile, or belongs to somebody else.
+    for process in filter(str.isdigit, os.listdir("/proc")):
+        if f"socket:[{inode}]" in open_files(process):
+            return int(process)
     raise ProcessLookupError(f"nobody has port {port}")
+
+
+def open_files(process: str) -> list[str]:
+    """What the descriptors of a process lead to; none of a process that has ended or belongs to somebody else."""
+    descriptors = f"/proc/{process}/fd"
+    targets = []
+    with suppress(OSError):
+        for descriptor in os.listdir(descriptors):
+            with suppress(FileNotFoundError):  # It was closed meanwhile.
+                targets.append(os.readlink(f"{descriptors}/{descriptor}"))
+    return targets
 
 
 @contextmanager

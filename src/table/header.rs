@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::alike::{alike, difference, in_json, visible};
 use super::records::Block;
 use super::spec::TableSpec;
 use crate::error::{Error, Result};
@@ -77,8 +78,17 @@ fn missing(role: &str, column: &str, names: &[String], file: &str, spec: &TableS
     if let Some((_, shown)) = other.iter().find(|(c, _)| only.is_some_and(|name| name.contains(*c))) {
         return error.hint(format!("its first line looks separated by {shown}: set the table's `sep`"));
     }
+    if let Some(name) = alike(column, names) {
+        let (json, difference) = (in_json(name), difference(name, column));
+        return error.hint(format!(
+            "its column {json} looks the same and differs in {difference}: rename it at the source, or write {json} in the configuration"
+        ));
+    }
     match crate::near::near(column, names.iter().map(String::as_str)) {
-        Some(near) => error.hint(format!("did you mean `{near}`?")),
-        None => error.hint(format!("its columns are: {}", names.join(", "))),
+        Some(near) => error.hint(format!("did you mean `{}`?", visible(near))),
+        None => {
+            let names: Vec<String> = names.iter().map(|name| visible(name)).collect();
+            error.hint(format!("its columns are: {}", names.join(", ")))
+        }
     }
 }

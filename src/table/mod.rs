@@ -1,5 +1,6 @@
 //! Tables: what the configuration says of them, and their way from CSV to typed Arrow batches.
 
+mod alike;
 mod batch;
 pub(crate) mod cell;
 mod column;

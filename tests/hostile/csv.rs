@@ -102,6 +102,24 @@ fn a_key_that_is_not_there() {
     assert!(message.contains("did you mean `ID`?"), "{message}");
 }
 
+/// pandas-dev/pandas#4793 and its kind: the message showed `id` twice.
+#[test]
+fn a_key_that_only_looks_as_if_it_were_there() {
+    for (header, json, difference) in [
+        ("\u{200b}id", r#""\u200bid""#, "U+200B"),
+        (" id", r#"" id""#, "U+0020"),
+        ("id\u{a0}", r#""id\u00a0""#, "U+00A0"),
+    ] {
+        let content = format!("{header},v\n1,a\n");
+        let message = refuses(content.clone(), "ColumnNotFound", "looks the same");
+        assert!(message.contains(json) && message.contains(difference), "{message}");
+        let pk: Value = serde_json::from_str(json).unwrap();
+        let mut lab = Lab::of_t(serde_json::json!({"pk": pk}));
+        lab.csv_ok(content);
+        assert_eq!(lab.full_load(), ["1|a"]);
+    }
+}
+
 #[test]
 fn files_that_are_something_else() {
     refuses([0x89, b'P', b'N', b'G', 1, 2, 3, 4], "ColumnNotFound", "`id`");

@@ -6,9 +6,10 @@ use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, new_null_array};
 use arrow::datatypes::{DataType, Field, TimestampNanosecondType};
 
 use super::convert::convert;
-use super::file::{PassError, Rows};
+use super::file::PassError;
 use super::header;
 use super::parquet_open::{ParquetBatches, below_micros, open_parquet};
+use super::rows::Rows;
 use super::schema::{Column, TableSchema};
 use super::spec::TableSpec;
 use super::types::ColumnType;

@@ -1,11 +1,12 @@
 //! A table's file in a snapshot, or its files, whatever their format.
 
 use super::encoding::Encoding;
-use super::file::{CsvFile, PassError, Rows};
+use super::file::{CsvFile, PassError};
 use super::findings::Findings;
 use super::gone::GoneFile;
 use super::parquet_file::ParquetTable;
 use super::provenance::Provenance;
+use super::rows::Rows;
 use super::schema::TableSchema;
 use super::set::FileSet;
 use super::spec::TableSpec;

@@ -21,7 +21,7 @@ use crate::error::{Error, Result};
 use crate::lake::layout::RunTime;
 use crate::lake::store::ObjectStore;
 use crate::position::Position;
-use crate::table::TableSpec;
+use crate::table::{Header, TableSpec};
 use crate::workspace::Workspace;
 
 /// Which state of a table is wanted.
@@ -56,6 +56,10 @@ pub struct Restored {
     pub warnings: Vec<String>,
 }
 
+/// What there is to say of a CSV where the source's files have no header.
+const HAS_HEADER: &str = "the CSV has a header, unlike the source's file: whoever reads it as this table has to take `header` out \
+of its configuration";
+
 /// Writes the state of a table at a time to `output`.
 ///
 /// # Errors
@@ -72,11 +76,13 @@ pub async fn restore(
     let workspace = Workspace::create(temporary)?;
     let base = plan.fetch(store, &spec.name, &workspace).await?;
     let dated = spec.date_field.is_some();
-    tokio::task::spawn_blocking(move || {
+    let note = (output.is_csv() && spec.header != Header::FirstLine).then(|| HAS_HEADER.to_owned());
+    let restored = tokio::task::spawn_blocking(move || {
         // The files that the base reads lie in the folder.
         let _workspace = workspace;
         replay::replay(&plan, &base, dated, output)
     })
     .await
-    .map_err(|error| Error::internal("Panic", "restoring ended in a panic").caused_by(error))?
+    .map_err(|error| Error::internal("Panic", "restoring ended in a panic").caused_by(error))??;
+    Ok(Restored { warnings: restored.warnings.into_iter().chain(note).collect(), ..restored })
 }

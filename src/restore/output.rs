@@ -56,6 +56,11 @@ enum Rows {
 }
 
 impl Output {
+    /// Whether it is text.
+    pub(super) fn is_csv(&self) -> bool {
+        !matches!(self, Self::File(_, Format::Parquet))
+    }
+
     /// Begins the output of rows in `schema`.
     pub(super) fn begin(self, schema: &TableSchema) -> Result<RowWriter> {
         match self {

@@ -36,7 +36,7 @@ impl CsvFile {
         let name = self.name();
         match error {
             RecordError::Ragged { line, fields } => {
-                let message = format!("`{name}` line {line}: {fields} fields where the header has {width}");
+                let message = format!("`{name}` line {line}: {fields} fields where the first record has {width}");
                 let hint = "repair the line at the source (a delimiter inside a value needs quotes), or check the table's `sep`, `quote` and `escape`";
                 Error::data("RaggedRow", message).hint(hint).into()
             }

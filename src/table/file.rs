@@ -13,7 +13,7 @@ use super::header;
 use super::records::{RecordError, Records};
 use super::rows::{Rows, RowsBuilder, cells};
 use super::schema::TableSchema;
-use super::spec::TableSpec;
+use super::spec::{Header, TableSpec};
 use super::tail::Ending;
 use super::text::{self, TextBlocks, TextError};
 use crate::error::{Error, Result};
@@ -73,7 +73,7 @@ impl CsvFile {
         (self.open)()
     }
 
-    /// How many records it has, without the header: all of reading but the types. The benchmarks measure it.
+    /// How many records it has, without a header: all of reading but the types. The benchmarks measure it.
     pub fn count_records(&self, spec: &TableSpec) -> Result<u64, PassError> {
         let (mut records, names) = self.start(spec)?;
         let (width, mut count) = (names.len(), 0);
@@ -203,11 +203,25 @@ impl CsvFile {
         let encoding = spec.encoding.or_else(|| self.detected.get().copied());
         let mut records = Records::new(TextBlocks::new(self.ending.of(self.bytes()?), encoding), spec.dialect);
         self.pass_excel_line(&mut records, spec)?;
-        let names = match records.next().map_err(|error| self.fault(error, 0))? {
-            Some(record) => header::names(&record, &self.name, spec)?,
-            None => return Err(empty(&self.name, &spec.name.to_string()).into()),
-        };
+        let names = self.names(&mut records, spec)?;
         Ok((records, names))
+    }
+
+    /// The names of the columns; where they are those of the first record, it is passed.
+    fn names(&self, records: &mut Records, spec: &TableSpec) -> Result<Vec<String>, PassError> {
+        let first = match &spec.header {
+            Header::FirstLine => records.next(),
+            Header::Configured(_) => records.peek(),
+        };
+        let record = first.map_err(|error| self.fault(error, 0))?;
+        let record = record.ok_or_else(|| empty(&self.name, spec.name.as_str()))?;
+        Ok(match &spec.header {
+            Header::FirstLine => header::names(&record, &self.name, spec)?,
+            Header::Configured(names) => {
+                header::refuse_header(&record, names, &self.name, spec)?;
+                names.clone()
+            }
+        })
     }
 
     /// Excel's line is no header; the configuration's delimiter must be the one that it gives.
@@ -296,7 +310,7 @@ mod tests {
         };
         assert!(fatal("a;b;c\n1;2;3\n-;;x\n1;x;3\nx;2;3\n1;2\n").contains("line 3: the value of `c`"));
         assert!(fatal("a;b;c\n1;2;3\n1;x;x\nx;2;3\n").contains("line 3: the value of `b`"));
-        assert!(fatal("a;b;c\n1;2;3\n1;2\nx;x;x\n").contains("line 3: 2 fields where the header has 3"));
+        assert!(fatal("a;b;c\n1;2;3\n1;2\nx;x;x\n").contains("line 3: 2 fields where the first record has 3"));
         assert!(fatal("a;b;c\n1;2;3\n\n1;2;x\n1;2;\"3\n").contains("line 4: the value of `c`"));
         assert!(matches!(fault("a;b;c\n1;2;3\nx;2;3\n1;2;x\n"), PassError::Misfit));
     }

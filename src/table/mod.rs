@@ -10,6 +10,7 @@ mod encoding;
 mod fault;
 mod file;
 mod findings;
+mod fold;
 mod gone;
 mod guess;
 mod header;
@@ -41,8 +42,10 @@ pub use self::encoding::Encoding;
 pub(crate) use self::fault::empty as empty_table;
 pub use self::file::{CsvFile, Opener, PassError};
 pub use self::findings::Findings;
+pub(crate) use self::fold::fold;
 pub use self::gone::GoneFile;
 pub use self::header::OP_COLUMN;
+pub(crate) use self::header::{WrongName, is_value};
 pub use self::number::NumberFormat;
 pub use self::parquet_file::ParquetTable;
 pub(crate) use self::parquet_open::{ParquetBatches, open_parquet};
@@ -53,5 +56,7 @@ pub use self::schema::{Column, SchemaChange, TableSchema};
 pub use self::set::FileSet;
 pub use self::snapshot::TableFile;
 pub use self::source_name::SourceName;
-pub use self::spec::{FileChoice, OnDuplicateKey, OnNullKey, SchemaPolicy, TableName, TableSpec, UpdateDetection};
+pub use self::spec::{
+    FileChoice, Header, OnDuplicateKey, OnNullKey, SchemaPolicy, TableName, TableSpec, UpdateDetection,
+};
 pub use self::types::ColumnType;

@@ -11,7 +11,7 @@ use super::header;
 use super::parquet_open::{ParquetBatches, below_micros, open_parquet};
 use super::rows::Rows;
 use super::schema::{Column, TableSchema};
-use super::spec::TableSpec;
+use super::spec::{Header, TableSpec};
 use super::types::ColumnType;
 use crate::error::{Error, Result};
 use crate::workspace::WorkFile;
@@ -36,6 +36,11 @@ impl ParquetTable {
 
     /// The column names of the file.
     pub fn header(&self, spec: &TableSpec) -> Result<Vec<String>> {
+        if spec.header != Header::FirstLine {
+            let message = format!("`{}` is Parquet, which names its columns itself", self.name);
+            let hint = format!("take `header` out of table `{}`: it is for text files", spec.name);
+            return Err(Error::data("HeaderOfParquet", message).hint(hint));
+        }
         let names: Vec<String> = self.reader()?.schema().fields().iter().map(|field| field.name().clone()).collect();
         header::check(&names, &self.name, 1)?;
         header::require(&names, &self.name, spec)?;

@@ -201,6 +201,17 @@ impl Records {
         Ok(found.then(|| self.end(width)))
     }
 
+    /// The next record as [`Self::next`] gives it, which stays the next.
+    pub(crate) fn peek(&mut self) -> Result<Option<Block<'_>>, RecordError> {
+        self.begin();
+        let found = self.first()?;
+        if let Some(&line) = self.lines.first() {
+            (self.at, self.line) = (self.start, line);
+        }
+        let width = self.fields.len();
+        Ok(found.then(|| self.end(width)))
+    }
+
     /// The next records, at most `most` of them and none behind the one that reaches `bytes` bytes, each of `width` fields;
     /// `None` at the end of the file. An error is that of the next record: those before it have been given.
     pub(crate) fn block(&mut self, width: usize, most: usize, bytes: usize) -> Result<Option<Block<'_>>, RecordError> {

@@ -100,6 +100,16 @@ pub enum SchemaPolicy {
     Freeze,
 }
 
+/// Where the columns of a text file have their names from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Header {
+    /// Its first line.
+    #[default]
+    FirstLine,
+    /// The configuration, which names them all in the order of the file; the first line is a row like the others.
+    Configured(Vec<String>),
+}
+
 /// One table of the configuration.
 #[derive(Clone, Debug)]
 pub struct TableSpec {
@@ -109,6 +119,8 @@ pub struct TableSpec {
     pub file: Option<String>,
     /// How its text is cut into cells.
     pub dialect: Dialect,
+    /// Where the columns of its text have their names from.
+    pub header: Header,
     /// The encoding, or `None` to detect it.
     pub encoding: Option<Encoding>,
     /// Cell texts that mean null, beside the empty text.
@@ -141,6 +153,7 @@ impl TableSpec {
             name,
             file: None,
             dialect: Dialect::default(),
+            header: Header::default(),
             encoding: None,
             null_values: Vec::new(),
             pk,

@@ -21,8 +21,8 @@ fn refuses(content: impl AsRef<[u8]>, code: &str, place: &str) -> String {
 /// One fork of the original skipped such rows, which made them deletes.
 #[test]
 fn ragged_rows() {
-    refuses("id,v\n1,a\n2\n3,c\n", "RaggedRow", "line 3: 1 fields where the header has 2");
-    refuses("id,v\n1,a\n2,b\n3,c,d\n", "RaggedRow", "line 4: 3 fields where the header has 2");
+    refuses("id,v\n1,a\n2\n3,c\n", "RaggedRow", "line 3: 1 fields where the first record has 2");
+    refuses("id,v\n1,a\n2,b\n3,c,d\n", "RaggedRow", "line 4: 3 fields where the first record has 2");
     refuses("id,v\n1,\"a\n\n\"\n2\n", "RaggedRow", "line 5");
 }
 
@@ -63,7 +63,7 @@ fn a_large_cell_is_still_a_cell() {
 #[test]
 fn ten_thousand_columns() {
     let names: String = (0..10_000).map(|column| format!(",c{column}")).collect();
-    refuses(format!("id{names}\n"), "TooManyColumns", "line 1 names 10001 columns, more than 4096");
+    refuses(format!("id{names}\n"), "TooManyColumns", "line 1: it names 10001 columns, more than 4096");
 }
 
 #[test]

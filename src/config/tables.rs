@@ -9,7 +9,7 @@ use super::keys;
 use super::section::Section;
 use crate::table::{
     ColumnType, DEFAULT_DELIMITER, Dialect, Encoding, Escape, Header, OnDuplicateKey, OnNullKey, SchemaPolicy,
-    TableName, TableSpec, UpdateDetection, WrongName,
+    TableName, TableSpec, UpdateDetection, WrongName, fold,
 };
 
 pub(super) const UPDATE_DETECTION: [(&str, UpdateDetection); 2] =
@@ -79,11 +79,11 @@ fn refuse_equal_names(items: &[(String, &Value)], faults: &Faults) {
     let mut seen: HashMap<String, &str> = HashMap::new();
     for (path, item) in items {
         let Some(name) = item.get("name").and_then(Value::as_str).map(str::trim) else { continue };
-        if let Some(first) = seen.get(&name.to_lowercase()) {
+        if let Some(first) = seen.get(&fold(name)) {
             faults
                 .add(&format!("{path}.name"), format!("is `{name}`, the same table as {first} (case does not count)"));
         } else {
-            seen.insert(name.to_lowercase(), path);
+            seen.insert(fold(name), path);
         }
     }
 }

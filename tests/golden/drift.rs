@@ -324,6 +324,10 @@ fn a_column_that_comes_back_in_another_case_is_refused() {
     let message = failure(&lab.csv("id,nome\n1,x\n"), "ColumnCaseChanged");
     assert!(message.contains("`nome`") && message.contains("`Nome`"), "{message}");
     lab.assert_objects(&before);
+    let mut lab = Lab::of_t(Value::Null);
+    lab.csv_ok("id,οδος\n1,x\n");
+    failure(&lab.csv("id,ΟΔΟΣ\n1,x\n"), "ColumnCaseChanged");
+    failure(&lab.csv("id,οδοσ\n1,x\n"), "ColumnCaseChanged");
 }
 
 #[test]

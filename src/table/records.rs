@@ -8,6 +8,7 @@
 //! inside of quotes only where it is the line end of the file.
 
 mod escaped;
+mod line_end;
 
 use std::ops::Range;
 
@@ -263,7 +264,7 @@ impl Records {
     }
 
     /// Whether a record that could not be taken may be whole once there is more text.
-    fn wants_more(&self, stop: &Stop) -> Result<(), RecordError> {
+    fn wants_more(&mut self, stop: &Stop) -> Result<(), RecordError> {
         Err(match *stop {
             Stop::TextAfterQuote { quote } => RecordError::TextAfterQuote { line: self.line_of(quote) },
             Stop::OpenEscape { backslash } => RecordError::OpenEscape { line: self.line_of(backslash) },
@@ -274,10 +275,14 @@ impl Records {
     }
 
     /// The number of the line of a position within the record at `self.at`.
-    fn line_of(&self, at: usize) -> u64 {
-        let text = self.text.as_bytes();
-        let after = || text.get(at) == Some(&b'\r') && text.get(at + 1) != Some(&b'\n');
-        self.line + line_ends(&text[self.at..at], self.lone_cr.unwrap_or_else(after))
+    fn line_of(&mut self, at: usize) -> u64 {
+        let lone_cr = self.ends_in_lone_cr();
+        self.line + line_ends(self.text.as_bytes().get(self.untaken()..at).unwrap_or_default(), lone_cr)
+    }
+
+    /// Where the text goes on behind what was taken and the second half of a line end that was counted.
+    fn untaken(&self) -> usize {
+        self.at + usize::from(self.after_cr && self.text.as_bytes().get(self.at) == Some(&b'\n'))
     }
 
     /// Takes the next record where all of it is at hand and it has `width` fields. Another is left for the next block, which
@@ -299,10 +304,17 @@ impl Records {
     fn accept(&mut self, end: usize) {
         self.lines.push(self.line);
         if self.multiline {
+            self.learn_line_end(end);
             self.line = self.line_of(end);
         }
         self.after_cr = false;
         self.at = end;
+    }
+
+    /// The line end at `at`, where it is the first one of the file.
+    fn learn_line_end(&mut self, at: usize) {
+        let text = self.text.as_bytes();
+        self.lone_cr.get_or_insert_with(|| text.get(at) == Some(&b'\r') && text.get(at + 1) != Some(&b'\n'));
     }
 
     /// Line ends before a record: the second half of `\r\n`, and blank lines.
@@ -339,7 +351,10 @@ impl Records {
         loop {
             self.ended = match self.blocks.append_to(&mut self.text) {
                 Ok(more) => !more,
-                Err(error) => return Err(RecordError::Text { line: self.line_of(self.text.len()), error }),
+                Err(error) => {
+                    self.ended = true;
+                    return Err(RecordError::Text { line: self.last_line(), error });
+                }
             };
             if self.ended || self.text.len() > wanted {
                 break;
@@ -363,10 +378,13 @@ impl Records {
     fn scan(&mut self) -> Result<usize, Stop> {
         self.multiline = false;
         self.marks.seek(self.at);
-        match self.escape {
+        let end = match self.escape {
             Escape::Doubled => self.scan_fields(Self::field),
             Escape::Backslash => self.scan_fields(Self::escaped_field),
-        }
+        }?;
+        // The lines within the first record are counted by the line end behind it, all of which has to be at hand.
+        let is_half = self.multiline && self.lone_cr.is_none() && !self.ended && end + 1 == self.text.len();
+        if is_half { Err(Stop::Cut { quote: None }) } else { Ok(end) }
     }
 
     #[inline]

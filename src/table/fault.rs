@@ -2,7 +2,7 @@
 
 use super::file::{CsvFile, PassError};
 use super::findings::Finding;
-use super::records::{MAX_RECORD, RecordError};
+use super::records::{Block, MAX_RECORD, RecordError};
 use super::schema::Column;
 use super::spec::TableSpec;
 use super::text::TextError;
@@ -29,6 +29,13 @@ impl CsvFile {
         let hint =
             format!("repair the value, or set `columns.{name}` of table `{}` to string, which takes all", spec.name);
         Error::data("CellMisfit", message).hint(hint).into()
+    }
+
+    /// The error where a record of the block is the header once more. A table of one column may have its name for a value.
+    pub(super) fn refuse_second_header(&self, block: &Block<'_>, names: &[String]) -> Result<(), PassError> {
+        let Some(line) = block.line_of(names).filter(|_| names.len() > 1) else { return Ok(()) };
+        let message = format!("`{}` line {line} has the names of all columns in place of values", self.name());
+        Err(Error::data("HeaderRepeated", message).hint(JOINED_HINT).into())
     }
 
     /// The error of a record that was to have `width` fields.
@@ -68,6 +75,12 @@ impl CsvFile {
                     .hint("the file may be truncated; if the last cell ends in a backslash, its writer has to double it (`\\\\`)")
                     .into()
             }
+            RecordError::Mark { line } => Error::data(
+                "ByteOrderMark",
+                format!("`{name}` line {line} begins with a byte order mark (U+FEFF), which only the first line may"),
+            )
+            .hint(JOINED_HINT)
+            .into(),
             RecordError::TooLong { line } => Error::data(
                 "RecordTooLong",
                 format!("`{name}` line {line}: the record is longer than {MAX_RECORD} bytes"),
@@ -81,6 +94,10 @@ impl CsvFile {
 /// What to do where a quote closes a cell too early.
 const QUOTE_HINT: &str = "how are quotes inside of values written? as `\\\"`: set the table's `escape` to `\\` (`\"\\\\\"` in JSON); as \
 they are, in a file without quotes around its values: set `quote` to `none`; otherwise double them at the source (`\"\"`)";
+
+/// What to do where files were put one behind the other.
+const JOINED_HINT: &str = "files were joined into one here: publish them one by one and name them all with the table's `file` (a pattern \
+such as `parts/*.csv`), or join them without their marks and headers";
 
 /// An I/O error that carries one of ours is that; anything else is an unreadable file.
 fn unreadable(name: &str, line: u64, cause: std::io::Error) -> Error {

@@ -153,6 +153,7 @@ impl CsvFile {
         while let Some(block) =
             records.block(width, BATCH_ROWS, BATCH_BYTES).map_err(|error| self.fault(error, width))?
         {
+            self.refuse_second_header(&block, &names)?;
             for (index, &place) in places.iter().enumerate() {
                 let guess = guesses.at(place);
                 cells(&block, index, spec).for_each(|text| guess.see(text));
@@ -186,6 +187,7 @@ impl CsvFile {
         let mut builder = RowsBuilder::new(spec, schema, &names);
         let fault = |error| self.fault(error, names.len());
         while let Some(block) = records.block(names.len(), builder.rows_left(), builder.bytes_left()).map_err(fault)? {
+            self.refuse_second_header(&block, &names)?;
             if let Err((column, line)) = builder.push(&block, spec) {
                 return Err(self.misfit(&schema.columns[column], &builder.finding(column), line, spec));
             }

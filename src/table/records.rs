@@ -44,6 +44,11 @@ pub(crate) enum RecordError {
         /// The number of the line, from 1.
         line: u64,
     },
+    /// The record that begins on this line begins with a byte order mark.
+    Mark {
+        /// The number of the line, from 1.
+        line: u64,
+    },
     /// The record that begins on this line is longer than [`MAX_RECORD`].
     TooLong {
         /// The number of the line, from 1.
@@ -60,6 +65,9 @@ pub(crate) enum RecordError {
 
 /// Bytes that show whether a first line is Excel's: that line, in quotes, and its end.
 const EXCEL_LINE: usize = "\"sep=;\"\n".len();
+
+/// U+FEFF in UTF-8. At the start of a file it is no text; at the start of another record, another file was appended here.
+const MARK: &[u8] = &[0xEF, 0xBB, 0xBF];
 
 /// Stands for a quote where there is none: no UTF-8 text holds this byte.
 const NO_QUOTE: u8 = 0xFF;
@@ -127,6 +135,14 @@ impl<'a> Block<'a> {
         self.fields[..self.width].iter().map(move |field| field.of(text))
     }
 
+    /// The line of the first record whose cells are all like these.
+    pub(crate) fn line_of(&self, cells: &[String]) -> Option<u64> {
+        let [first, ..] = cells else { return None };
+        let mut starts = self.column(0).zip(self.fields.chunks_exact(self.width)).zip(self.lines);
+        let is_like = |record: &[Field]| record.iter().zip(cells).all(|(field, cell)| field.of(self.text) == cell);
+        starts.find(|((start, record), _)| *start == first.as_str() && is_like(record)).map(|(_, line)| *line)
+    }
+
     /// The texts of field `index`, which is less than the width, one for each record.
     pub(crate) fn column(&self, index: usize) -> impl Iterator<Item = &'a str> {
         let text = self.text;
@@ -142,6 +158,8 @@ enum Stop {
     TextAfterQuote { quote: usize },
     /// The file ends in the backslash at this position.
     OpenEscape { backslash: usize },
+    /// The record begins with a byte order mark.
+    Mark,
 }
 
 /// A field that is being taken.
@@ -267,6 +285,7 @@ impl Records {
     fn wants_more(&mut self, stop: &Stop) -> Result<(), RecordError> {
         Err(match *stop {
             Stop::TextAfterQuote { quote } => RecordError::TextAfterQuote { line: self.line_of(quote) },
+            Stop::Mark => RecordError::Mark { line: self.line },
             Stop::OpenEscape { backslash } => RecordError::OpenEscape { line: self.line_of(backslash) },
             Stop::Cut { quote: Some(quote) } if self.ended => RecordError::UnclosedQuote { line: self.line_of(quote) },
             Stop::Cut { .. } if self.text.len() - self.at > MAX_RECORD => RecordError::TooLong { line: self.line },
@@ -377,6 +396,9 @@ impl Records {
     /// Finds the fields of the record at `self.at`; gives its end.
     fn scan(&mut self) -> Result<usize, Stop> {
         self.multiline = false;
+        if self.text.as_bytes().get(self.at) == Some(&MARK[0]) && self.text.as_bytes()[self.at..].starts_with(MARK) {
+            return Err(Stop::Mark);
+        }
         self.marks.seek(self.at);
         let end = match self.escape {
             Escape::Doubled => self.scan_fields(Self::field),

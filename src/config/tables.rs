@@ -126,7 +126,12 @@ fn table(section: &Section<'_>) -> Option<TableSpec> {
 fn encoding(section: &Section<'_>) -> Option<Encoding> {
     let label = section.text("encoding").filter(|label| !label.eq_ignore_ascii_case("auto"))?;
     let found = Encoding::from_label(label);
-    if found.is_none() {
+    if label.to_ascii_lowercase().replace(['-', '_'], "").starts_with("utf32") {
+        section.fault(
+            "encoding",
+            format!("is `{label}`, which is not read; have the file published as UTF-8, or convert it"),
+        );
+    } else if found.is_none() {
         let meant = crate::near::near(label, COMMON_ENCODINGS);
         let meant = meant.map_or_else(
             || "use a label such as utf-8, windows-1252 or shift_jis".to_owned(),

@@ -59,6 +59,11 @@ impl CsvFile {
                     .hint("the file is damaged or binary; if it is UTF-16 set the table's `encoding`")
                     .into()
             }
+            RecordError::Text { error: TextError::Utf32, line } => {
+                Error::data("BadEncoding", format!("`{name}` line {line}: the file is UTF-32, which is not read"))
+                    .hint("have it published as UTF-8, or convert it (`iconv -f UTF-32 -t UTF-8`)")
+                    .into()
+            }
             RecordError::Text { error: TextError::Io(cause), line } => unreadable(name, line, cause).into(),
             RecordError::UnclosedQuote { line } => {
                 Error::data("UnclosedQuote", format!("`{name}` line {line}: a quote is opened and never closed"))

@@ -94,10 +94,7 @@ impl CsvFile {
 
     /// Looks at the whole file to learn its encoding, after [`PassError::NotUtf8`].
     pub fn detect_encoding(&self) -> Result<()> {
-        let encoding = match self.remembered.get() {
-            Some(encoding) => *encoding,
-            None => text::detect(self.bytes()?, &self.name)?,
-        };
+        let encoding = text::detect(self.bytes()?, &self.name, self.remembered.get().copied())?;
         self.detected.get_or_init(|| encoding);
         Ok(())
     }

@@ -32,6 +32,8 @@ pub(crate) enum TextError {
     },
     /// A NUL character, which no text table holds.
     Nul,
+    /// The file is UTF-32.
+    Utf32,
 }
 
 impl From<io::Error> for TextError {
@@ -75,6 +77,9 @@ impl TextBlocks {
         let before = text.len();
         self.fill()?;
         if self.decoding.is_none() {
+            if is_utf32(&self.raw[..self.held]) {
+                return Err(TextError::Utf32);
+            }
             self.decide();
         }
         match &mut self.decoding {
@@ -212,24 +217,35 @@ impl TextBlocks {
     }
 }
 
+/// Whether a text begins with a mark of UTF-32, or with two characters of ASCII in it. As UTF-16 it would be full of NULs.
+fn is_utf32(start: &[u8]) -> bool {
+    match start {
+        [0xFF, 0xFE, 0, 0, ..] | [0, 0, 0xFE, 0xFF, ..] => true,
+        [one, 0, 0, 0, other, 0, 0, 0, ..] | [0, 0, 0, one, 0, 0, 0, other, ..] => *one != 0 && *other != 0,
+        _ => false,
+    }
+}
+
 /// The control characters beyond ASCII, which no table holds: some encodings give their bytes to those that mean nothing.
 fn first_control(text: &str) -> Option<usize> {
     let bytes = text.as_bytes();
     memchr::memchr_iter(0xC2, bytes).find(|&at| matches!(bytes.get(at + 1), Some(0x80..=0x9F)))
 }
 
-/// Reads all of a file that is not UTF-8 and guesses what it is instead.
+/// Reads all of a file that is not UTF-8 and guesses what it is instead, or makes the guess that was made `before`.
 ///
 /// # Errors
 /// `MixedEncodings` where parts of it are UTF-8 beyond ASCII, and `BadEncoding` where it is UTF-8 that ends within a
 /// character; both name the line.
-pub(crate) fn detect(mut source: Box<dyn Read + Send>, name: &str) -> Result<Encoding> {
+pub(crate) fn detect(mut source: Box<dyn Read + Send>, name: &str, before: Option<Encoding>) -> Result<Encoding> {
     let mut seen = Seen::default();
     let mut detector = EncodingDetector::new(Iso2022JpDetection::Allow);
     let mut block = vec![0; BLOCK];
     loop {
         let count = source.read(&mut block).map_err(|error| unreadable(name, error))?;
-        detector.feed(&block[..count], count == 0);
+        if before.is_none() {
+            detector.feed(&block[..count], count == 0);
+        }
         if count == 0 {
             break;
         }
@@ -243,7 +259,10 @@ pub(crate) fn detect(mut source: Box<dyn Read + Send>, name: &str) -> Result<Enc
     seen.end();
     // An accent or two say little: of the languages that have them, those of Western Europe are the likeliest.
     let likely: Option<&[u8]> = (seen.invalid <= FEW_ACCENTS).then_some(b"br");
-    let guess = detector.guess(likely, Utf8Detection::Deny);
+    let guess = match before {
+        Some(Encoding::Other(before)) => before,
+        _ => detector.guess(likely, Utf8Detection::Deny),
+    };
     // Two bytes of an Asian character may look like UTF-8 by chance, but not most of them.
     if seen.sequences == 0 || !guess.is_single_byte() && seen.sequences < seen.invalid {
         return Ok(Encoding::Other(guess));
@@ -363,7 +382,7 @@ mod tests {
         for (label, text) in texts {
             let (bytes, _, unmappable) = encoding_rs::Encoding::for_label(label.as_bytes()).unwrap().encode(text);
             assert!(!unmappable && read(&bytes, None).is_err(), "{label} is not UTF-8");
-            let found = detect(Box::new(io::Cursor::new(bytes.to_vec())), "t.csv").unwrap();
+            let found = detect(Box::new(io::Cursor::new(bytes.to_vec())), "t.csv", None).unwrap();
             assert_eq!(read(&bytes, Some(found)).unwrap(), text, "{label} was taken for {}", found.name());
         }
     }
@@ -372,7 +391,7 @@ mod tests {
     fn a_character_that_is_cut_at_the_end_is_no_other_encoding() {
         for text in ["id;nome\n1;a\n2;Jo\u{e3}", "id;nome\n1;\u{e7}\n2;Jo\u{e3}"] {
             let cut = text.as_bytes()[..text.len() - 1].to_vec();
-            let error = detect(Box::new(io::Cursor::new(cut)), "t.csv").unwrap_err();
+            let error = detect(Box::new(io::Cursor::new(cut)), "t.csv", None).unwrap_err();
             assert_eq!(error.code(), "BadEncoding");
             assert!(error.to_string().contains("line 3"), "{error}");
         }
@@ -384,6 +403,26 @@ mod tests {
     }
 
     #[test]
+    fn utf32_is_known_with_and_without_its_mark() {
+        let big = |text: &str| text.chars().flat_map(|c| u32::from(c).to_be_bytes()).collect::<Vec<_>>();
+        let little = |text: &str| text.chars().flat_map(|c| u32::from(c).to_le_bytes()).collect::<Vec<_>>();
+        for text in ["\u{feff}id\n1\n", "id\n1\n"] {
+            for bytes in [big(text), little(text)] {
+                assert!(matches!(read(&bytes, None), Err(TextError::Utf32)));
+                assert!(matches!(read(&bytes, Some(Encoding::Utf16)), Err(TextError::Utf32)));
+            }
+        }
+    }
+
+    #[test]
+    fn a_guess_that_was_made_before_is_held_against_the_text_too() {
+        let before = Encoding::from_label("windows-1251");
+        let again = |bytes: &[u8]| detect(Box::new(io::Cursor::new(bytes.to_vec())), "t.csv", before);
+        assert_eq!(Some(again(b"a\nJo\xE3o\n").unwrap()), before);
+        assert_eq!(again(b"a\nJo\xE3o\nS\xC3\xA3o\n").unwrap_err().code(), "MixedEncodings");
+    }
+
+    #[test]
     fn sequences_across_blocks_are_whole() {
         let text = format!("{}é{}", "x".repeat(BLOCK - 1), "y".repeat(BLOCK));
         assert_eq!(read(text.as_bytes(), None).unwrap(), text);
@@ -392,9 +431,12 @@ mod tests {
     #[test]
     fn latin1_is_detected_and_a_mixture_is_refused_with_its_line() {
         let latin1 = b"a;b\nS\xE3o;Jo\xE3o\n".to_vec();
-        assert_eq!(Some(detect(Box::new(io::Cursor::new(latin1)), "t.csv").unwrap()), Encoding::from_label("latin-1"));
+        assert_eq!(
+            Some(detect(Box::new(io::Cursor::new(latin1)), "t.csv", None).unwrap()),
+            Encoding::from_label("latin-1")
+        );
         let mixed = b"a;b\nS\xC3\xA3o;x\nJo\xE3o;y\n".to_vec();
-        let error = detect(Box::new(io::Cursor::new(mixed)), "t.csv").unwrap_err();
+        let error = detect(Box::new(io::Cursor::new(mixed)), "t.csv", None).unwrap_err();
         assert_eq!(error.code(), "MixedEncodings");
         assert!(error.to_string().contains("line 3"), "{error}");
     }

@@ -129,6 +129,27 @@ fn mixed_encodings_are_refused_with_the_line() {
     assert!(message.contains("t.csv") && message.contains("byte 23"), "{message}");
 }
 
+/// The first run refuses a mixture, and so must one that remembers a guess.
+#[test]
+fn a_remembered_guess_does_not_let_a_mixture_in() {
+    let mut lab = Lab::of_t(json!({"sep": ";"}));
+    let warnings = lab.csv_ok(latin1("id;nome\n1;João\n2;Conceição\n")).warnings;
+    assert!(warnings[0].contains("windows-1252"), "{warnings:?}");
+    let before = lab.objects();
+    let mixed = [latin1("id;nome\n1;João\n2;Conceição\n"), "3;Açaí\n".as_bytes().to_vec()].concat();
+    failure(&lab.csv(mixed), "MixedEncodings");
+    lab.assert_objects(&before);
+}
+
+#[test]
+fn utf32_is_named_with_a_way_on() {
+    let utf32 = |text: &str| text.chars().flat_map(|c| u32::from(c).to_le_bytes()).collect::<Vec<_>>();
+    for text in [format!("\u{feff}{TEXT}"), TEXT.to_owned()] {
+        let message = failure(&Lab::of_t(json!({"sep": ";"})).csv(utf32(&text)), "BadEncoding");
+        assert!(message.contains("`t.csv` line 1: the file is UTF-32") && message.contains("iconv"), "{message}");
+    }
+}
+
 #[test]
 fn line_ends_of_every_system() {
     for text in [TEXT.replace('\n', "\r\n"), TEXT.replace('\n', "\r"), TEXT.trim_end().to_owned()] {

@@ -5,3 +5,4 @@ mod csv;
 mod forge;
 mod fuzz;
 mod lake;
+mod written;

@@ -59,6 +59,12 @@ impl CsvFile {
                     .hint("the file is damaged or binary; if it is UTF-16 set the table's `encoding`")
                     .into()
             }
+            RecordError::Text { error: TextError::IsUtf8(declared), .. } => {
+                let message = format!("`{name}` is UTF-8 from its first byte to its last, and was to be read as {}", declared.name());
+                Error::data("EncodingMismatch", message)
+                    .hint("set the table's `encoding` to utf-8, or leave it out: text would be read wrong otherwise")
+                    .into()
+            }
             RecordError::Text { error: TextError::Utf32, line } => {
                 Error::data("BadEncoding", format!("`{name}` line {line}: the file is UTF-32, which is not read"))
                     .hint("have it published as UTF-8, or convert it (`iconv -f UTF-32 -t UTF-8`)")

@@ -31,6 +31,7 @@ mod tail;
 mod text;
 mod time;
 mod types;
+mod utf8;
 
 pub use self::batch::BATCH_ROWS;
 pub(crate) use self::cell::{MAX_EXACT_INT, Reading};

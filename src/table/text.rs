@@ -9,6 +9,7 @@ use chardetng::{EncodingDetector, Iso2022JpDetection, Utf8Detection};
 use encoding_rs::{Decoder, DecoderResult, UTF_16BE, UTF_16LE};
 
 use super::encoding::Encoding;
+use super::utf8::Utf8Watch;
 use crate::error::{Error, Result};
 
 const BLOCK: usize = 256 * 1024;
@@ -34,6 +35,8 @@ pub(crate) enum TextError {
     Nul,
     /// The file is UTF-32.
     Utf32,
+    /// The whole file is UTF-8, and was said to be in this.
+    IsUtf8(&'static encoding_rs::Encoding),
 }
 
 impl From<io::Error> for TextError {
@@ -55,7 +58,21 @@ pub(crate) struct TextBlocks {
 
 enum Decoding {
     Utf8 { assumed: bool },
-    Other(Box<Decoder>),
+    Other(Box<Decoder>, Option<Utf8Watch>),
+}
+
+impl Decoding {
+    fn utf16(order: &'static encoding_rs::Encoding) -> Self {
+        Self::Other(Box::new(order.new_decoder_without_bom_handling()), None)
+    }
+
+    fn declared(known: &'static encoding_rs::Encoding) -> Self {
+        if [UTF_16LE, UTF_16BE].contains(&known) {
+            return Self::utf16(known);
+        }
+        let watch = Utf8Watch::new(known);
+        Self::Other(Box::new(known.new_decoder_without_bom_handling()), Some(watch))
+    }
 }
 
 impl TextBlocks {
@@ -83,7 +100,7 @@ impl TextBlocks {
             self.decide();
         }
         match &mut self.decoding {
-            Some(Decoding::Other(_)) => self.decode(text)?,
+            Some(Decoding::Other(..)) => self.decode(text)?,
             Some(Decoding::Utf8 { assumed }) => {
                 let assumed = *assumed;
                 self.validate(text, assumed)?;
@@ -115,8 +132,8 @@ impl TextBlocks {
     /// The encoding in force, once the first piece of text was read.
     pub(crate) fn encoding(&self) -> Encoding {
         match &self.decoding {
-            Some(Decoding::Other(decoder)) if [UTF_16LE, UTF_16BE].contains(&decoder.encoding()) => Encoding::Utf16,
-            Some(Decoding::Other(decoder)) => Encoding::Other(decoder.encoding()),
+            Some(Decoding::Other(decoder, _)) if [UTF_16LE, UTF_16BE].contains(&decoder.encoding()) => Encoding::Utf16,
+            Some(Decoding::Other(decoder, _)) => Encoding::Other(decoder.encoding()),
             Some(Decoding::Utf8 { .. }) | None => Encoding::Utf8,
         }
     }
@@ -139,9 +156,7 @@ impl TextBlocks {
 
     fn decide(&mut self) {
         let start = &self.raw[..self.held];
-        let utf16 = |decoder: &'static encoding_rs::Encoding| {
-            Decoding::Other(Box::new(decoder.new_decoder_without_bom_handling()))
-        };
+        let utf16 = Decoding::utf16;
         // A mark that a second program put before that of the first is no text either.
         let marks = start.chunks_exact(3).take_while(|mark| *mark == [0xEF, 0xBB, 0xBF]).count();
         let (skip, decoding) = match (start, self.declared) {
@@ -150,9 +165,7 @@ impl TextBlocks {
             ([0xFE, 0xFF, ..], _) => (2, utf16(UTF_16BE)),
             ([0, second, ..], Some(Encoding::Utf16)) if *second != 0 => (0, utf16(UTF_16BE)),
             (_, Some(Encoding::Utf16)) => (0, utf16(UTF_16LE)),
-            (_, Some(Encoding::Other(known))) => {
-                (0, Decoding::Other(Box::new(known.new_decoder_without_bom_handling())))
-            }
+            (_, Some(Encoding::Other(known))) => (0, Decoding::declared(known)),
             (_, Some(Encoding::Utf8)) => (0, Decoding::Utf8 { assumed: false }),
             ([_, 0, _, 0, ..], None) => (0, utf16(UTF_16LE)),
             ([0, _, 0, _, ..], None) => (0, utf16(UTF_16BE)),
@@ -188,7 +201,13 @@ impl TextBlocks {
     }
 
     fn decode(&mut self, text: &mut String) -> Result<(), TextError> {
-        let Some(Decoding::Other(decoder)) = &mut self.decoding else { return Ok(()) };
+        let Some(Decoding::Other(decoder, watch)) = &mut self.decoding else { return Ok(()) };
+        if let Some(watch) = watch {
+            watch.see(&self.raw[..self.held]);
+            if self.ended && watch.ends_as_utf8() {
+                return Err(TextError::IsUtf8(decoder.encoding()));
+            }
+        }
         let (mut used, before) = (0, text.len());
         let invalid = |used: usize| TextError::Invalid { offset: self.offset + used as u64, assumed: false };
         loop {
@@ -271,7 +290,7 @@ pub(crate) fn detect(mut source: Box<dyn Read + Send>, name: &str, before: Optio
         "MixedEncodings",
         format!("`{name}` mixes encodings: UTF-8 in places, but not on line {}", seen.first_invalid_line),
     )
-    .hint("repair the file at its source, or set the table's `encoding` to what most of it is"))
+    .hint("repair the file at its source, where parts in two encodings were joined; if it only happens to look like UTF-8 in places, set the table's `encoding` to what it is in"))
 }
 
 fn cut_character(name: &str, line: u64) -> Error {

@@ -141,6 +141,19 @@ fn a_remembered_guess_does_not_let_a_mixture_in() {
     lab.assert_objects(&before);
 }
 
+/// Found here: a source that went over to UTF-8 became a wave of updates to `JoÃ£o`.
+#[test]
+fn a_source_that_goes_over_to_utf8_is_not_read_as_it_was() {
+    let mut lab = Lab::of_t(json!({"sep": ";", "encoding": "latin-1"}));
+    lab.csv_ok(latin1("id;nome\n1;João\n2;Conceição\n"));
+    let before = lab.objects();
+    let message = failure(&lab.csv("id;nome\n1;João\n2;Conceição\n"), "EncodingMismatch");
+    assert!(message.contains("windows-1252") && message.contains("`encoding` to utf-8"), "{message}");
+    lab.assert_objects(&before);
+    lab.reconfigure(json!({"sep": ";", "encoding": "utf-8"}));
+    assert_eq!(lab.csv_ok("id;nome\n1;João\n2;Conceição\n").updated, 0);
+}
+
 #[test]
 fn utf32_is_named_with_a_way_on() {
     let utf32 = |text: &str| text.chars().flat_map(|c| u32::from(c).to_le_bytes()).collect::<Vec<_>>();

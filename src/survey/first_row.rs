@@ -15,7 +15,7 @@ pub(super) fn headless(text: &str, dialect: Dialect) -> Option<usize> {
 }
 
 fn looks_like_data(first: &[String], rows: &[Vec<String>]) -> bool {
-    if !first.iter().any(|cell| is_value(cell)) {
+    if !first.iter().any(|cell| is_value(cell)) || is_numbered(first) {
         return false;
     }
     let columns = first.iter().enumerate().map(|(column, cell)| (cell, type_of(rows, column)));
@@ -23,6 +23,12 @@ fn looks_like_data(first: &[String], rows: &[Vec<String>]) -> bool {
     let all_values = first.iter().all(|cell| cell.is_empty() || cell::classify(cell) != ColumnType::String);
     let fits = |(cell, column_type): (&String, ColumnType)| cell.is_empty() || cell::fits(cell, column_type);
     all_values || typed.peek().is_some() && typed.all(fits)
+}
+
+/// Whether the cells are 0, 1, 2 and so on, as pandas names columns that have no names, behind an index or not.
+fn is_numbered(first: &[String]) -> bool {
+    let names = first.strip_prefix(&[String::new()]).unwrap_or(first);
+    names.len() > 1 && names.iter().enumerate().all(|(number, name)| *name == number.to_string())
 }
 
 /// The type of the cells of a column, if they have any and it is not text.
@@ -47,6 +53,9 @@ mod tests {
         assert_eq!(columns("sep=,\r\n1,a\r\n2,b\r\n"), Some(2));
         assert_eq!(columns("1,2.5\nx,y\n"), Some(2));
         assert_eq!(columns("id,2\n7,8\n"), None);
+        assert_eq!(columns("0,1,2\n7,8,9\n"), None);
+        assert_eq!(columns(",0,1\n0,8,9\n"), None);
+        assert_eq!(columns("0,2,1\n7,8,9\n"), Some(3));
         assert_eq!(columns("country,2019,2020\nBR,1.5,2.5\n"), None);
         assert_eq!(columns("2019,2020\n1,2\n"), None);
         assert_eq!(columns("id,name\na,b\n"), None);

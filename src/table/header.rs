@@ -113,7 +113,8 @@ impl WrongName {
     fn remedy(&self) -> &'static str {
         match self {
             Self::TooMany(_) => "check the table's `sep`; a table that wide has to be split at its source",
-            Self::Empty(_) => "name the column at the source (pandas: `to_csv(index=False)`)",
+            Self::Empty(1) => "name the column at the source (pandas: `to_csv(index=False)`)",
+            Self::Empty(_) => "name the column at the source, or have its lines end without a delimiter",
             Self::Reserved(..) => "rename the column at the source",
             Self::Twice(..) => "rename one of them at the source: query engines cannot tell them apart",
         }
@@ -167,11 +168,9 @@ fn missing(role: &str, column: &str, names: &[String], file: &str, spec: &TableS
             "its column {json} looks the same and differs in {difference}: rename it at the source, or write {json} in the configuration"
         ));
     }
-    if looks_like_data(names) {
-        return error.hint(format!("its first line looks like data: {NO_HEADER}"));
-    }
     match crate::near::near(column, names.iter().map(String::as_str)) {
         Some(near) => error.hint(format!("did you mean `{}`?", visible(near))),
+        None if looks_like_data(names) => error.hint(format!("its first line looks like data: {NO_HEADER}")),
         None => {
             let names: Vec<String> = names.iter().map(|name| visible(name)).collect();
             error.hint(format!("its columns are: {}", names.join(", ")))

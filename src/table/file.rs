@@ -4,6 +4,7 @@ use std::io::Read;
 use std::sync::OnceLock;
 
 use super::batch::{BATCH_BYTES, BATCH_ROWS};
+use super::detect;
 use super::dialect;
 use super::encoding::Encoding;
 use super::fault::empty;
@@ -15,7 +16,7 @@ use super::rows::{Rows, RowsBuilder, cells};
 use super::schema::TableSchema;
 use super::spec::{Header, TableSpec};
 use super::tail::Ending;
-use super::text::{self, TextBlocks, TextError};
+use super::text::{TextBlocks, TextError};
 use crate::error::{Error, Result};
 
 /// Opens the file from its start; called once per pass.
@@ -94,7 +95,7 @@ impl CsvFile {
 
     /// Looks at the whole file to learn its encoding, after [`PassError::NotUtf8`].
     pub fn detect_encoding(&self) -> Result<()> {
-        let encoding = text::detect(self.bytes()?, &self.name, self.remembered.get().copied())?;
+        let encoding = detect::detect(self.bytes()?, &self.name, self.remembered.get().copied())?;
         self.detected.get_or_init(|| encoding);
         Ok(())
     }

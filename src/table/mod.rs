@@ -5,6 +5,7 @@ mod batch;
 pub(crate) mod cell;
 mod column;
 mod convert;
+mod detect;
 mod dialect;
 mod encoding;
 mod fault;

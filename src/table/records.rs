@@ -7,11 +7,12 @@
 //! other. Lines are counted as editors do: each `\n` and `\r\n` ends one, also inside of quotes, and each `\r` between records; one
 //! inside of quotes only where it is the line end of the file.
 
+mod block;
 mod escaped;
 mod line_end;
 
-use std::ops::Range;
-
+pub(crate) use self::block::Block;
+use self::block::Field;
 use super::dialect::{self, DEFAULT_DELIMITER, Dialect, Escape};
 use super::marks::Marks;
 use super::text::{TextBlocks, TextError};
@@ -97,57 +98,6 @@ pub(crate) struct Records {
     /// Whether a field of the current record is quoted or holds an escaped line end: only then can it be of several lines.
     multiline: bool,
     unescaped: String,
-}
-
-/// A part of the text, in bytes; from the text's length on, of the unescaped texts. [`MAX_RECORD`] keeps both short.
-#[derive(Clone, Copy)]
-struct Field {
-    start: u32,
-    end: u32,
-}
-
-impl Field {
-    fn new(range: Range<usize>) -> Self {
-        Self { start: range.start as u32, end: range.end as u32 }
-    }
-
-    #[inline]
-    fn of(self, text: &str) -> &str {
-        text.get(self.start as usize..self.end as usize).unwrap_or_default()
-    }
-}
-
-/// Some records of the same width, at least one, valid until the next are asked for.
-pub(crate) struct Block<'a> {
-    text: &'a str,
-    fields: &'a [Field],
-    width: usize,
-    /// For each record the number of the line on which it begins, from 1.
-    pub(crate) lines: &'a [u64],
-    /// How much of the text they are.
-    pub(crate) bytes: usize,
-}
-
-impl<'a> Block<'a> {
-    /// The texts of the fields of the first record.
-    pub(crate) fn first(&self) -> impl Iterator<Item = &'a str> {
-        let text = self.text;
-        self.fields[..self.width].iter().map(move |field| field.of(text))
-    }
-
-    /// The line of the first record whose cells are all like these.
-    pub(crate) fn line_of(&self, cells: &[String]) -> Option<u64> {
-        let [first, ..] = cells else { return None };
-        let mut starts = self.column(0).zip(self.fields.chunks_exact(self.width)).zip(self.lines);
-        let is_like = |record: &[Field]| record.iter().zip(cells).all(|(field, cell)| field.of(self.text) == cell);
-        starts.find(|((start, record), _)| *start == first.as_str() && is_like(record)).map(|(_, line)| *line)
-    }
-
-    /// The texts of field `index`, which is less than the width, one for each record.
-    pub(crate) fn column(&self, index: usize) -> impl Iterator<Item = &'a str> {
-        let text = self.text;
-        self.fields.chunks_exact(self.width).map(move |record| record[index].of(text))
-    }
 }
 
 /// Why a record could not be taken.
@@ -293,17 +243,6 @@ impl Records {
         })
     }
 
-    /// The number of the line of a position within the record at `self.at`.
-    fn line_of(&mut self, at: usize) -> u64 {
-        let lone_cr = self.ends_in_lone_cr();
-        self.line + line_ends(self.text.as_bytes().get(self.untaken()..at).unwrap_or_default(), lone_cr)
-    }
-
-    /// Where the text goes on behind what was taken and the second half of a line end that was counted.
-    fn untaken(&self) -> usize {
-        self.at + usize::from(self.after_cr && self.text.as_bytes().get(self.at) == Some(&b'\n'))
-    }
-
     /// Takes the next record where all of it is at hand and it has `width` fields. Another is left for the next block, which
     /// it begins.
     fn another(&mut self, width: usize) -> bool {
@@ -328,12 +267,6 @@ impl Records {
         }
         self.after_cr = false;
         self.at = end;
-    }
-
-    /// The line end at `at`, where it is the first one of the file.
-    fn learn_line_end(&mut self, at: usize) {
-        let text = self.text.as_bytes();
-        self.lone_cr.get_or_insert_with(|| text.get(at) == Some(&b'\r') && text.get(at + 1) != Some(&b'\n'));
     }
 
     /// Line ends before a record: the second half of `\r\n`, and blank lines.
@@ -488,15 +421,6 @@ impl Records {
         };
         self.fields.push(Field::new(range));
     }
-}
-
-/// How many lines end in the text of cells; `\r\n` ends one. To an editor a lone `\r` is a line end only where it is that of
-/// the whole file.
-fn line_ends(text: &[u8], lone_cr: bool) -> u64 {
-    let feeds = memchr::memchr_iter(b'\n', text).count();
-    let lone = |at: &usize| text.get(at + 1) != Some(&b'\n');
-    let returns = if lone_cr { memchr::memchr_iter(b'\r', text).filter(lone).count() } else { 0 };
-    (feeds + returns) as u64
 }
 
 #[cfg(test)]

@@ -103,4 +103,30 @@ impl Records {
         });
         self.line + ends.count() as u64
     }
+
+    /// The number of the line of a position within the record at `self.at`.
+    pub(super) fn line_of(&mut self, at: usize) -> u64 {
+        let lone_cr = self.ends_in_lone_cr();
+        self.line + line_ends(self.text.as_bytes().get(self.untaken()..at).unwrap_or_default(), lone_cr)
+    }
+
+    /// Where the text goes on behind what was taken and the second half of a line end that was counted.
+    fn untaken(&self) -> usize {
+        self.at + usize::from(self.after_cr && self.text.as_bytes().get(self.at) == Some(&b'\n'))
+    }
+
+    /// The line end at `at`, where it is the first one of the file.
+    pub(super) fn learn_line_end(&mut self, at: usize) {
+        let text = self.text.as_bytes();
+        self.lone_cr.get_or_insert_with(|| text.get(at) == Some(&b'\r') && text.get(at + 1) != Some(&b'\n'));
+    }
+}
+
+/// How many lines end in the text of cells; `\r\n` ends one. To an editor a lone `\r` is a line end only where it is that of
+/// the whole file.
+fn line_ends(text: &[u8], lone_cr: bool) -> u64 {
+    let feeds = memchr::memchr_iter(b'\n', text).count();
+    let lone = |at: &usize| text.get(at + 1) != Some(&b'\n');
+    let returns = if lone_cr { memchr::memchr_iter(b'\r', text).filter(lone).count() } else { 0 };
+    (feeds + returns) as u64
 }

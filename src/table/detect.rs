@@ -33,8 +33,8 @@ pub(crate) fn detect(mut source: Box<dyn Read + Send>, name: &str, before: Optio
             seen.byte(byte);
         }
     }
-    if seen.first_invalid_line == 0 && !seen.pending.is_empty() {
-        return Err(cut_character(name, seen.lines + 1));
+    if seen.first_invalid.is_none() && !seen.pending.is_empty() {
+        return Err(cut_character(name, seen.line_of(seen.ends)));
     }
     seen.end();
     // An accent or two say little: of the languages that have them, those of Western Europe are the likeliest.
@@ -47,9 +47,10 @@ pub(crate) fn detect(mut source: Box<dyn Read + Send>, name: &str, before: Optio
     if seen.sequences == 0 || !guess.is_single_byte() && seen.sequences < seen.invalid {
         return Ok(Encoding::Other(guess));
     }
+    let line = seen.line_of(seen.first_invalid.unwrap_or_default());
     Err(Error::data(
         "MixedEncodings",
-        format!("`{name}` mixes encodings: UTF-8 in places, but not on line {}", seen.first_invalid_line),
+        format!("`{name}` mixes encodings: UTF-8 in places, but not on line {line}"),
     )
     .hint("repair the file at its source, where parts in two encodings were joined; if it only happens to look like UTF-8 in places, set the table's `encoding` to what it is in"))
 }
@@ -69,18 +70,30 @@ fn unreadable(name: &str, error: io::Error) -> Error {
 struct Seen {
     pending: Vec<u8>,
     sequences: u64,
-    lines: u64,
+    ends: LineEnds,
     invalid: u64,
-    first_invalid_line: u64,
+    /// Where the first byte is that belongs to no sequence.
+    first_invalid: Option<LineEnds>,
+}
+
+/// The line ends up to some place.
+#[derive(Clone, Copy, Default)]
+struct LineEnds {
+    feeds: u64,
+    returns: u64,
 }
 
 impl Seen {
     fn byte(&mut self, byte: u8) {
+        if byte < 0x80 && self.pending.is_empty() {
+            self.ends.feeds += u64::from(byte == b'\n');
+            self.ends.returns += u64::from(byte == b'\r');
+            return;
+        }
         self.pending.push(byte);
         match std::str::from_utf8(&self.pending) {
             Ok(_) => {
-                self.sequences += u64::from(byte >= 0x80);
-                self.lines += u64::from(byte == b'\n');
+                self.sequences += 1;
                 self.pending.clear();
             }
             Err(error) if error.error_len().is_none() => {}
@@ -91,9 +104,7 @@ impl Seen {
     /// The pending bytes are no sequence; the last of them may begin another.
     fn invalid(&mut self, last: u8) {
         self.invalid += 1;
-        if self.first_invalid_line == 0 {
-            self.first_invalid_line = self.lines + 1;
-        }
+        self.first_invalid.get_or_insert(self.ends);
         let retry = self.pending.len() > 1;
         self.pending.clear();
         if retry {
@@ -102,9 +113,14 @@ impl Seen {
     }
 
     fn end(&mut self) {
-        if !self.pending.is_empty() && self.first_invalid_line == 0 {
-            self.first_invalid_line = self.lines + 1;
+        if !self.pending.is_empty() {
+            self.first_invalid.get_or_insert(self.ends);
         }
+    }
+
+    /// The number of the line behind these line ends, once the whole file was seen: where it has no `\n`, `\r` ends lines.
+    fn line_of(&self, before: LineEnds) -> u64 {
+        1 + if self.ends.feeds == 0 { before.returns } else { before.feeds }
     }
 }
 
@@ -163,9 +179,11 @@ mod tests {
             Some(detect(Box::new(io::Cursor::new(latin1)), "t.csv", None).unwrap()),
             Encoding::from_label("latin-1")
         );
-        let mixed = b"a;b\nS\xC3\xA3o;x\nJo\xE3o;y\n".to_vec();
-        let error = detect(Box::new(io::Cursor::new(mixed)), "t.csv", None).unwrap_err();
-        assert_eq!(error.code(), "MixedEncodings");
-        assert!(error.to_string().contains("line 3"), "{error}");
+        for end in [&b"\n"[..], b"\r\n", b"\r"] {
+            let mixed = [b"a;b", end, b"S\xC3\xA3o;x", end, b"Jo\xE3o;y", end].concat();
+            let error = detect(Box::new(io::Cursor::new(mixed)), "t.csv", None).unwrap_err();
+            assert_eq!(error.code(), "MixedEncodings");
+            assert!(error.to_string().contains("line 3"), "{error}");
+        }
     }
 }

@@ -194,8 +194,7 @@ fn surveyed(
         escaped: escape == Escape::Backslash,
         has_header: spec.header == Header::FirstLine,
         notes,
-        // What the beginning did not show, reading all of it did.
-        encoding: encoding.map(|encoding| file.detected().unwrap_or(encoding)),
+        encoding: encoding.map(|encoding| known_of_all(encoding, file.detected())),
         null_values: spec.null_values,
         declared: spec.columns,
         columns: profile.columns(),
@@ -203,6 +202,11 @@ fn surveyed(
         dates,
         name: spec.name,
     }
+}
+
+/// What the beginning did not show, reading all of it did. Files whose guesses differ have none that holds for all of them.
+fn known_of_all(beginning: Encoding, detected: Option<Encoding>) -> Encoding {
+    detected.unwrap_or(if matches!(beginning, Encoding::Other(_)) { Encoding::Utf8 } else { beginning })
 }
 
 /// What there is to say of a table whose first row looks like its others.

@@ -258,3 +258,18 @@ fn a_file_without_a_header_gets_names_for_its_columns() {
     let run = ["run", "--once", "--lake", "lake", "--json", "--config", "odd.json", "--skip-download", "odd"];
     assert_eq!(counts(&desk.run(&run).json(), 0), [2, 0, 0, 0]);
 }
+
+/// An encoding that is written down holds for all files of a table.
+#[test]
+fn files_in_different_encodings_get_no_encoding_in_common() {
+    let desk = Desk::new();
+    fs::create_dir_all(desk.path("odd/s.csv")).unwrap();
+    fs::write(desk.path("odd/s.csv/part-00000.csv"), b"id,v\n1,Jo\xE3o\n2,Concei\xE7\xE3o\n").unwrap();
+    desk.write("odd/s.csv/part-00001.csv", "id,v\n3,João\n4,Conceição\n");
+    desk.run(&["init", "odd", "--output", "odd.json"]).expect(0, &["wrote odd.json"]);
+    assert_eq!(written(&desk, "odd.json")["tables"][0]["encoding"], Value::Null);
+    let run = ["run", "--once", "--lake", "lake", "--json", "--config", "odd.json", "--skip-download", "odd"];
+    let report = desk.run(&run).json();
+    assert_eq!(counts(&report, 0), [4, 0, 0, 0]);
+    assert!(report["tables"][0]["warnings"].to_string().contains("windows-1252"), "{report}");
+}

@@ -63,7 +63,7 @@ fn refuse_other_order(spec: &TableSpec, stored: &TableSchema, changes: &[SchemaC
     }
     let before: Vec<String> = stored.source.iter().map(|name| format!("`{name}`")).collect();
     let message = format!(
-        "table `{}`: `columns` has another order than the table, {}, so that values would change places",
+        "table `{}`: `columns` has another order than the table, {}, so that values would move to other columns",
         spec.name,
         before.join(", ")
     );

@@ -76,7 +76,7 @@ struct Seen {
     first_invalid: Option<LineEnds>,
 }
 
-/// The line ends up to some place.
+/// How many line ends there are up to a byte.
 #[derive(Clone, Copy, Default)]
 struct LineEnds {
     feeds: u64,

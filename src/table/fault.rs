@@ -88,7 +88,7 @@ impl CsvFile {
             }
             RecordError::Mark { line } => Error::data(
                 "ByteOrderMark",
-                format!("`{name}` line {line} begins with a byte order mark (U+FEFF), which only the first line may"),
+                format!("`{name}` line {line} starts with a byte order mark (U+FEFF), which only the first line may"),
             )
             .hint(JOINED_HINT)
             .into(),

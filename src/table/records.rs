@@ -45,7 +45,7 @@ pub(crate) enum RecordError {
         /// The number of the line, from 1.
         line: u64,
     },
-    /// The record that begins on this line begins with a byte order mark.
+    /// The record on this line starts with a byte order mark.
     Mark {
         /// The number of the line, from 1.
         line: u64,
@@ -108,7 +108,7 @@ enum Stop {
     TextAfterQuote { quote: usize },
     /// The file ends in the backslash at this position.
     OpenEscape { backslash: usize },
-    /// The record begins with a byte order mark.
+    /// The record starts with a byte order mark.
     Mark,
 }
 

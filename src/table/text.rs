@@ -231,7 +231,7 @@ impl TextBlocks {
     }
 }
 
-/// Whether a text begins with a mark of UTF-32, or with two characters of ASCII in it. As UTF-16 it would be full of NULs.
+/// Whether a text starts with a mark of UTF-32, or with two characters of ASCII in it. As UTF-16 it would be full of NULs.
 fn is_utf32(start: &[u8]) -> bool {
     match start {
         [0xFF, 0xFE, 0, 0, ..] | [0, 0, 0xFE, 0xFF, ..] => true,

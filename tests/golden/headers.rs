@@ -73,7 +73,7 @@ fn a_file_that_lost_its_header_goes_on_with_the_names_that_it_had() {
     assert_eq!((report.inserted, report.updated, report.deleted), (0, 1, 0));
 }
 
-/// The values of all rows would have changed places.
+/// The values of all rows would have moved to other columns.
 #[test]
 fn another_order_of_the_columns_is_refused() {
     let mut lab = lab(r#"{"id": "auto", "a": "auto", "b": "auto"}"#);

@@ -3,7 +3,7 @@
 use super::super::dialect::Escape;
 use super::Records;
 
-/// Tells the bytes between cells and in plain ones from those inside of quotes, and from escaped ones.
+/// Separates the bytes between cells and in plain ones from those inside of quotes, and from escaped ones.
 struct Lexer {
     delimiter: u8,
     quote: u8,

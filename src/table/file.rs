@@ -336,12 +336,17 @@ fn unreadable(name: &str, line: u64, cause: std::io::Error) -> Error {
 
 /// The texts of the cells of field `index`, `None` where they mean null.
 fn cells<'a>(block: &Block<'a>, index: usize, spec: &TableSpec) -> impl Iterator<Item = Option<&'a str>> {
-    let is_null = |text: &str| text.is_empty() || spec.null_values.iter().any(|null| null == text);
-    block.column(index).map(move |text| (!is_null(text)).then_some(text))
+    block.column(index).map(move |text| (!is_null(text, spec)).then_some(text))
+}
+
+/// Whether a cell of this text is null.
+#[inline]
+pub(super) fn is_null(text: &str, spec: &TableSpec) -> bool {
+    text.is_empty() || spec.null_values.iter().any(|null| null == text)
 }
 
 /// How the cells of a column are read. Its type was learnt from strict readings; what is allowed beyond keeps it.
-fn reading(column: &Column, spec: &TableSpec) -> Reading {
+pub(super) fn reading(column: &Column, spec: &TableSpec) -> Reading {
     match column.column_type {
         _ if spec.columns.contains_key(&column.name) => Reading::Lenient,
         ColumnType::TimestampUtc => Reading::Lenient,

@@ -6,6 +6,7 @@ mod column;
 mod convert;
 mod dialect;
 mod encoding;
+mod exact;
 mod file;
 mod findings;
 mod gone;

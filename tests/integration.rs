@@ -18,6 +18,7 @@ mod operate;
 mod properties;
 mod protocol;
 mod races;
+mod remedies;
 mod runbook;
 mod second_reader;
 mod simulator;

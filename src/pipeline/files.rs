@@ -52,7 +52,7 @@ impl Known<'_> {
     /// A table without rows in place of what is missing or empty, if it may be. The file that was found, or else the one
     /// before, is remembered.
     fn gone(&self, error: Error, found: Option<&TableFile>) -> Result<FoundFile> {
-        let Some(stored) = self.stored.filter(|_| self.may_be_gone()) else { return Err(error) };
+        let Some(stored) = self.stored.filter(|_| self.may_be_gone()) else { return Err(self.with_approval(error)) };
         let files = found.map_or_else(|| self.before.files.clone(), |file| file.provenance().files);
         let name = files.first().cloned().unwrap_or_else(|| self.spec.name.to_string());
         let file = GoneFile::new(name, stored.clone(), Provenance { files, ..self.before.clone() });
@@ -61,6 +61,14 @@ impl Known<'_> {
             false => vec![format!("{error}: as approved, the table has no rows now")],
         };
         Ok(FoundFile { file: TableFile::Gone(file), warnings })
+    }
+
+    /// A table that is in the lake may really have lost its file.
+    fn with_approval(&self, error: Error) -> Error {
+        match error.advice().filter(|_| self.stored.is_some() && error.code() == "TableMissing").map(str::to_owned) {
+            Some(hint) => error.hint(format!("{hint}; if the table is really gone, run once with `approve_deletes`")),
+            None => error,
+        }
     }
 
     /// Refuses a file that is not where the table's was, unless it is in a better place.

@@ -48,7 +48,7 @@ fn allowed(spec: &TableSpec, stored: Option<&TableSchema>, schema: TableSchema) 
                 spec.name, old.name, old.column_type
             );
             return Err(Error::config("SchemaNarrowed", message).hint(
-                "types only widen (int64 to double, date to timestamp, all to string): take the column out of `columns`, or give the table a new `name` and its file as `file` to start again",
+                "types only widen (int64 to double, date to timestamp, all to string, and a decimal keeps its digits): take the column out of `columns`, or give the table a new `name` and its file as `file` to start again",
             ));
         }
     }

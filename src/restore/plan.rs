@@ -39,6 +39,7 @@ impl Plan {
         let first = runs().min().ok_or_else(|| never_run(store, table))?;
         let until = match at {
             At::Run(run_at) if runs().any(|run| run == run_at) => run_at,
+            At::Run(run_at) if run_at < first => run_at,
             At::Run(run_at) => return Err(unknown_run(table, run_at, runs())),
             At::Time(time) => RunTime::new(time),
         };

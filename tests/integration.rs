@@ -11,6 +11,7 @@ mod fingerprints;
 mod golden;
 mod handler;
 mod hostile;
+mod identities;
 mod kaggle;
 mod latency;
 mod networks;

@@ -48,7 +48,7 @@ fn allowed(spec: &TableSpec, stored: Option<&TableSchema>, schema: TableSchema) 
                 spec.name, old.name, old.column_type
             );
             return Err(Error::config("SchemaNarrowed", message).hint(
-                "types only widen (int64 to double, date to timestamp, all to string, and a decimal keeps its digits): take the column out of `columns`, or give the table a new `name` and its file as `file` to start again",
+                "types only widen (int64 to double, date to timestamp, a decimal to more digits before the point, all to string): take the column out of `columns`, or give the table a new `name` and its file as `file` to start again",
             ));
         }
     }
@@ -59,7 +59,8 @@ fn allowed(spec: &TableSpec, stored: Option<&TableSchema>, schema: TableSchema) 
 /// declaration, a Parquet file or an older version of this program gives to a key, replaying the log would find other rows.
 fn keeps_keys(spec: &TableSpec, old: &Column, new: ColumnType) -> Result<()> {
     let has_one_text = matches!(old.column_type, ColumnType::Int64 | ColumnType::Date);
-    if new == old.column_type || has_one_text && new == ColumnType::String {
+    let has_more_digits = matches!(new, ColumnType::Decimal { .. }) && old.column_type.join(new) == new;
+    if new == old.column_type || has_more_digits || has_one_text && new == ColumnType::String {
         return Ok(());
     }
     let Column { name, column_type, .. } = old;

@@ -174,6 +174,19 @@ fn what_is_declared_is_exact_or_refused_with_its_row() {
 }
 
 #[test]
+fn a_decimal_with_more_digits_stays_a_decimal() {
+    let mut lab = Lab::of_t(Value::Null);
+    let steps = [(10, [1250, -5], 0), (20, [1250, 10_i128.pow(15)], 1), (9, [1250, 7], 1)];
+    for (precision, values, updated) in steps {
+        let report = lab.run(&[("t.parquet", &file(decimal(values, precision, 2)))]).tables.remove(0);
+        assert_eq!((report.updated, report.error.is_none()), (updated, true), "{report:?}");
+        lab.assert_verified();
+    }
+    assert_eq!(lab.columns(FULL_LOAD)[1], "v:Decimal128(20, 2)");
+    assert_eq!(lab.full_load(), ["1|12.50", "2|0.07"]);
+}
+
+#[test]
 fn values_of_several_parts_are_refused_whatever_is_declared() {
     let list = ListArray::from_iter_primitive::<Int32Type, _, _>([Some([Some(1), Some(2)]), None]);
     let field = Arc::new(Field::new("a", DataType::Int64, true));

@@ -10,6 +10,7 @@ mod publish;
 mod schema;
 mod steps;
 mod table;
+mod uploads;
 
 use std::collections::HashMap;
 use std::future::Future;

@@ -2,12 +2,12 @@
 
 use std::time::{Duration, Instant};
 
+use super::Run;
 use super::compare::{Comparison, Stamp};
 use super::fetch::{Compared, compare_with_base};
 use super::output::UnboundFingerprints;
 use super::publish::{Publication, Published};
 use super::steps::{Steps, milliseconds};
-use super::{Run, within};
 use crate::error::{Error, Kind, Result};
 use crate::lake::commit::{Entry, StateVersion, Step, TableLog};
 use crate::lake::fingerprints::{Fingerprints, Origin, WORTH_KEEPING_ROWS};
@@ -15,7 +15,7 @@ use crate::lake::footer::Footer;
 use crate::lake::layout::{self, RunTime};
 use crate::lake::outline::{BaseOutline, expect_key};
 use crate::lake::state::Head;
-use crate::lake::store::{ETag, Stages, Underway};
+use crate::lake::store::{ETag, Stages};
 use crate::position::Position;
 use crate::report::{TableReport, TableStatus};
 use crate::table::{Provenance, TableSchema, TableSpec};
@@ -26,9 +26,6 @@ const ENTRIES: u32 = 3;
 
 /// The time that storing the results may take at the least: some answers of the store, each in good time.
 const STORE_TIME: Duration = Duration::from_millis(500);
-
-/// Taking back what was not stored may take so long, at the most: nothing depends on it.
-const SETTLE_TIME: Duration = Duration::from_secs(5);
 
 /// How one entry ended.
 enum Ended {
@@ -325,33 +322,6 @@ pub(super) fn log(report: &TableReport, run_at: RunTime) {
 }
 
 impl Run<'_> {
-    /// Waits until nothing is left of what was brought to the store and not stored: uploads, temporary files.
-    async fn settle(&self, spec: &TableSpec, underway: Underway) {
-        let ended = async {
-            underway.ended().await;
-            Ok(())
-        };
-        if within(self.late(SETTLE_TIME), ended).await.is_err() {
-            tracing::warn!(table = %spec.name, "parts of an upload may stay in the lake until a lifecycle rule removes them");
-        }
-    }
-
-    /// Aborts what the owner of a fenced claim has left of its uploads: it cannot publish any more. Nothing depends on it, and
-    /// the right to list uploads may be missing.
-    async fn abort_uploads(&self, spec: &TableSpec, cdc_key: &str) {
-        let keys = [cdc_key.to_owned(), layout::full_load(&spec.name), layout::fingerprints(&spec.name)];
-        let aborted = async {
-            for leftover in self.store.leftovers().await?.iter().filter(|leftover| keys.contains(&leftover.key)) {
-                self.store.abort(leftover).await?;
-                tracing::info!(table = %spec.name, key = leftover.key, "aborted the upload of a run that stopped");
-            }
-            Ok(())
-        };
-        if let Err(error) = within(self.late(SETTLE_TIME), aborted).await {
-            tracing::debug!(table = %spec.name, error = %error.chain(), "uploads of a run that stopped may be left");
-        }
-    }
-
     /// Whether the table is at the run's position and nothing is pending.
     pub(super) fn is_current(&self, state: &StateVersion) -> bool {
         !self.request.force

@@ -12,7 +12,7 @@ use crate::error::{Error, Kind, Result};
 use crate::lake::commit::{Entry, StateVersion, Step, TableLog};
 use crate::lake::fingerprints::{Fingerprints, Origin, WORTH_KEEPING_ROWS};
 use crate::lake::footer::Footer;
-use crate::lake::layout::{self, RunTime};
+use crate::lake::layout::{self, Place, RunTime};
 use crate::lake::outline::{BaseOutline, expect_key};
 use crate::lake::state::Head;
 use crate::lake::store::{ETag, Stages};
@@ -74,9 +74,10 @@ async fn attempts(run: &Run<'_>, spec: &TableSpec, state: Result<StateVersion>) 
     Ok(busy(spec, "other runs kept changing the table's state"))
 }
 
-/// Whether another run replaced what this one was reading. What is there now has to be read, and compared with, instead.
-fn is_lost_race(error: &Error) -> bool {
-    matches!(error.code(), "FullLoadMoved" | "ObjectChanged")
+/// Whether another run replaced what this one was reading, or aborted what it was uploading. What is there now has to be
+/// read, and compared with, instead.
+pub(super) fn is_lost_race(error: &Error) -> bool {
+    matches!(error.code(), "FullLoadMoved" | "ObjectChanged" | "UploadAborted")
         && matches!(error.kind(), Kind::Conflict | Kind::Transient)
 }
 
@@ -128,7 +129,11 @@ async fn enter(run: &Run<'_>, spec: &TableSpec, state: &StateVersion) -> Result<
     let started = Start { state, resumed: claim.is_some(), outline: &outline, stamp: &stamp };
     let ended = Box::pin(compare_and_store(run, spec, &started, stages)).await;
     run.settle(spec, underway).await;
-    ended
+    let Stored { ended, in_parts, .. } = ended?;
+    if in_parts {
+        run.abort_superseded(&Place::from(&spec.name), &layout::full_load(&spec.name)).await;
+    }
+    Ok(ended)
 }
 
 /// The table is where the run would bring it. A state that does not know its source yet learns it, once.
@@ -160,7 +165,22 @@ struct Start<'a> {
     stamp: &'a Stamp,
 }
 
-async fn compare_and_store(run: &Run<'_>, spec: &TableSpec, start: &Start<'_>, stages: Stages) -> Result<Ended> {
+/// What an entry has stored.
+struct Stored {
+    ended: Ended,
+    /// The tag of the full load, if it is ours.
+    full_load: Option<ETag>,
+    /// Whether objects that came in parts are committed, and the full load and the head are ours.
+    in_parts: bool,
+}
+
+impl Stored {
+    fn nothing(ended: impl Into<Ended>) -> Self {
+        Self { ended: ended.into(), full_load: None, in_parts: false }
+    }
+}
+
+async fn compare_and_store(run: &Run<'_>, spec: &TableSpec, start: &Start<'_>, stages: Stages) -> Result<Stored> {
     let Start { state, resumed, outline, stamp } = *start;
     let stored = stored_schema(state, outline);
     let mut steps = Steps::of(spec.name.as_str(), stamp.run_at);
@@ -170,12 +190,12 @@ async fn compare_and_store(run: &Run<'_>, spec: &TableSpec, start: &Start<'_>, s
     let counts = found.counts;
     steps.counted("compared", counts.rows, [counts.inserted, counts.updated, counts.deleted]);
     let publication = Publication { state, resumed, outline, found: &found, stamp };
-    let (ended, full_load) = finish(run, spec, &publication).await?;
-    if let Some(etag) = full_load.filter(|_| fingerprints.rows() >= WORTH_KEEPING_ROWS) {
+    let stored = finish(run, spec, &publication).await?;
+    if let Some(etag) = stored.full_load.clone().filter(|_| fingerprints.rows() >= WORTH_KEEPING_ROWS) {
         let origin = Origin::new(etag, &spec.pk, found.schema.order(spec));
         keep(run, spec, fingerprints, &origin, replaced).await;
     }
-    Ok(ended)
+    Ok(stored)
 }
 
 /// Keeps the fingerprints of the full load for the next run, which is only slower without them.
@@ -195,8 +215,8 @@ async fn keep(
     }
 }
 
-/// Stores what was found, unless it is only to be told. The tag is that of the full load, if it was written.
-async fn finish(run: &Run<'_>, spec: &TableSpec, publication: &Publication<'_>) -> Result<(Ended, Option<ETag>)> {
+/// Stores what was found, unless it is only to be told.
+async fn finish(run: &Run<'_>, spec: &TableSpec, publication: &Publication<'_>) -> Result<Stored> {
     let Publication { found, stamp, outline, .. } = *publication;
     let mut report = summary(spec, found);
     if let Some((_, rows)) = outline.inherited.full_load.as_ref().filter(|(_, rows)| *rows != found.counts.rows) {
@@ -206,20 +226,21 @@ async fn finish(run: &Run<'_>, spec: &TableSpec, publication: &Publication<'_>) 
     }
     report.warnings.extend(outline.changes().map(|(key, footer)| completed(key, footer)));
     if run.request.dry_run {
-        return Ok((report.into(), None));
+        return Ok(Stored::nothing(report));
     }
     run.require_time(STORE_TIME + publication.upload_time())?;
     let runner = run.runner(publication.upload_time());
     let log = TableLog::new(run.store, &spec.name, &runner);
-    let full_load = match run.within_deadline(publication.store(&log)).await? {
-        Published::Committed(full_load) => full_load,
-        Published::RaceLost => return Ok((Ended::RaceLost, None)),
-        Published::Overtaken => return Ok((busy(spec, "another run has overtaken this one").into(), None)),
+    let (full_load, is_head) = match run.within_deadline(publication.store(&log)).await? {
+        Published::Committed { full_load, is_head } => (full_load, is_head),
+        Published::RaceLost => return Ok(Stored::nothing(Ended::RaceLost)),
+        Published::Overtaken => return Ok(Stored::nothing(busy(spec, "another run has overtaken this one"))),
     };
     report.cdc_key = found.cdc.is_some().then(|| layout::cdc(&spec.name, stamp.run_at));
     report.full_load_key = publication.writes().then(|| layout::full_load(&spec.name));
     report.bytes_written = if publication.writes() { publication.bytes() } else { 0 };
-    Ok((report.into(), full_load))
+    let in_parts = is_head && full_load.is_some() && publication.is_in_parts(run.store);
+    Ok(Stored { ended: report.into(), full_load, in_parts })
 }
 
 async fn outline(run: &Run<'_>, spec: &TableSpec) -> Result<BaseOutline> {

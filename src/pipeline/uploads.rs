@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use super::{Run, within};
-use crate::lake::layout;
+use crate::lake::layout::{self, Place};
 use crate::lake::store::Underway;
+use crate::lake::uploads::abort_superseded;
 use crate::table::TableSpec;
 
 /// Taking back what was not stored may take so long, at the most: nothing depends on it.
@@ -35,6 +36,15 @@ impl Run<'_> {
         };
         if let Err(error) = within(self.late(SETTLE_TIME), aborted).await {
             tracing::debug!(table = %spec.name, error = %error.chain(), "uploads of a run that stopped may be left");
+        }
+    }
+
+    /// Aborts what earlier runs of the table have left of their uploads, after this one has committed the object `newest` (see
+    /// [`abort_superseded`]). A run that stored nothing in parts does not look for any.
+    pub(super) async fn abort_superseded(&self, place: &Place, newest: &str) {
+        if let Err(error) = within(self.late(SETTLE_TIME), abort_superseded(self.store, place, newest)).await {
+            let (table, hint) = (place.table(), error.advice());
+            tracing::warn!(table, error = %error.chain(), hint, "uploads of runs that were killed may be left in the lake");
         }
     }
 }

@@ -171,6 +171,7 @@ impl Table<'_> {
         let key = self.place.full_load_part(number);
         steps.wrote("part of the first load written", &key, payload.len());
         self.report.bytes_written += payload.len();
+        self.note_parts(&key, payload.len());
         self.report.full_load_key = Some(key);
         Ok(there)
     }

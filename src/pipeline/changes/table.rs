@@ -18,7 +18,7 @@ use crate::lake::layout::{Place, RunTime};
 use crate::lake::outline::BaseOutline;
 use crate::lake::state::{Claim, Head};
 use crate::pipeline::steps::{Steps, milliseconds};
-use crate::pipeline::table::committed;
+use crate::pipeline::table::{committed, is_lost_race};
 use crate::position::{Lsn, Position};
 use crate::report::{TableReport, TableStatus};
 use crate::source::sqlserver::LsnRange;
@@ -42,10 +42,13 @@ pub(super) async fn run(shared: &Shared<'_>, tracked: &Tracked, place: Result<Pl
     let mut report = match place {
         Err(error) => TableReport::failed(tracked.full_name(), error),
         Ok(place) => {
-            let mut table = Table { shared, tracked, place, report, has_moved: false };
+            let mut table = Table { shared, tracked, place, report, has_moved: false, stored_in_parts: None };
             if let Err(error) = table.attempts().await {
                 table.report.status = TableStatus::Failed;
                 table.report.error = Some(error);
+            }
+            if let Some(newest) = &table.stored_in_parts {
+                shared.run.abort_superseded(&table.place, newest).await;
             }
             table.report
         }
@@ -63,6 +66,8 @@ pub(super) struct Table<'a> {
     pub(super) report: TableReport,
     /// Whether this run has moved the position, with changes or without.
     has_moved: bool,
+    /// The newest committed object of this run that came to the store in parts.
+    pub(super) stored_in_parts: Option<String>,
 }
 
 /// Where a run stands with a table.
@@ -91,9 +96,11 @@ pub(super) enum Ended {
 impl Table<'_> {
     async fn attempts(&mut self) -> Result<()> {
         for _ in 0..ENTRIES {
-            match Box::pin(self.enter()).await? {
-                Ended::Done => return Ok(()),
-                Ended::RaceLost => {}
+            match Box::pin(self.enter()).await {
+                Ok(Ended::Done) => return Ok(()),
+                Ok(Ended::RaceLost) => {}
+                Err(error) if is_lost_race(&error) => {}
+                Err(error) => return Err(error),
             }
         }
         self.busy("other runs kept changing the table's state");

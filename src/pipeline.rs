@@ -212,7 +212,7 @@ impl Run<'_> {
 
     /// Breaks off at the deadline. What was begun is completed, or undone, by the next run.
     async fn within_deadline<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
-        within(self.request.deadline, work).await
+        self.request.deadline.bound(work).await
     }
 
     /// The deadline for what nothing depends on: at most `longest`, and a little when the run's time is up.
@@ -239,7 +239,7 @@ async fn keep(report: &Report, store: &dyn ObjectStore, deadline: Deadline) {
     if !report.published() {
         return;
     }
-    if let Err(error) = within(late(deadline, REPORT_TIME), write_report(report, store)).await {
+    if let Err(error) = late(deadline, REPORT_TIME).bound(write_report(report, store)).await {
         tracing::warn!(error = %error.chain(), "the run's report could not be kept in the lake");
     }
 }
@@ -258,14 +258,6 @@ async fn write_report(report: &Report, store: &dyn ObjectStore) -> Result<()> {
         run_at = run_at.next();
     }
     Ok(())
-}
-
-/// Does `work`, or breaks it off at the deadline: code `OutOfTime`.
-pub(crate) async fn within<T>(deadline: Deadline, work: impl Future<Output = Result<T>>) -> Result<T> {
-    match deadline.remaining() {
-        None => work.await,
-        Some(left) => tokio::time::timeout(left, work).await.unwrap_or_else(|_| Err(out_of_time())),
-    }
 }
 
 fn is_not_ready(error: &Error) -> bool {

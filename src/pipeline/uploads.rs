@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Run, within};
+use super::Run;
 use crate::lake::layout::{self, Place};
 use crate::lake::store::Underway;
 use crate::lake::uploads::abort_superseded;
@@ -18,7 +18,7 @@ impl Run<'_> {
             underway.ended().await;
             Ok(())
         };
-        if within(self.late(SETTLE_TIME), ended).await.is_err() {
+        if self.late(SETTLE_TIME).bound(ended).await.is_err() {
             tracing::warn!(table = %spec.name, "parts of an upload may stay in the lake until a lifecycle rule removes them");
         }
     }
@@ -34,7 +34,7 @@ impl Run<'_> {
             }
             Ok(())
         };
-        if let Err(error) = within(self.late(SETTLE_TIME), aborted).await {
+        if let Err(error) = self.late(SETTLE_TIME).bound(aborted).await {
             tracing::debug!(table = %spec.name, error = %error.chain(), "uploads of a run that stopped may be left");
         }
     }
@@ -42,8 +42,9 @@ impl Run<'_> {
     /// Aborts what earlier runs of the table have left of their uploads, after this one has committed the object `newest` (see
     /// [`abort_superseded`]). A run that stored nothing in parts does not look for any.
     pub(super) async fn abort_superseded(&self, place: &Place, newest: &str) {
-        if let Err(error) = within(self.late(SETTLE_TIME), abort_superseded(self.store, place, newest)).await {
-            let (table, hint) = (place.table(), error.advice());
+        let aborted = abort_superseded(self.store, place, newest);
+        if let Err(error) = self.late(SETTLE_TIME).bound(aborted).await {
+            let (table, hint) = (place.table(), error.advice().filter(|_| error.code() != "OutOfTime"));
             tracing::warn!(table, error = %error.chain(), hint, "uploads of runs that were killed may be left in the lake");
         }
     }

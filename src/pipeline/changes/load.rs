@@ -19,7 +19,7 @@ use arrow::array::RecordBatch;
 
 use super::table::{Cursor, Table};
 use super::window::{is_enough, is_late, store_time};
-use super::{ATTEMPTS, FIRST_PAUSE, Shared, is_passing, wait};
+use super::{Shared, ask};
 use crate::error::{Error, Result};
 use crate::lake::capture::{self, BrokenOff, Captured, CapturedHead, Load, LoadPart};
 use crate::lake::commit::{Step, TableLog};
@@ -211,14 +211,7 @@ struct PartRead {
 
 /// Reads a part, again from its beginning where a fault may have passed.
 async fn read(shared: &Shared<'_>, instance: &CaptureInstance, load: &Load) -> Result<PartRead> {
-    let mut pause = FIRST_PAUSE;
-    for _ in 1..ATTEMPTS {
-        match shared.run.within_deadline(attempt(shared, instance, load)).await {
-            Err(error) if is_passing(&error) => wait(&error, &mut pause).await,
-            read => return read,
-        }
-    }
-    shared.run.within_deadline(attempt(shared, instance, load)).await
+    ask(shared.run, || attempt(shared, instance, load)).await
 }
 
 async fn attempt(shared: &Shared<'_>, instance: &CaptureInstance, load: &Load) -> Result<PartRead> {

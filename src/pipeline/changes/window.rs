@@ -6,7 +6,7 @@
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use super::{ATTEMPTS, FIRST_PAUSE, Shared, is_passing, wait};
+use super::{Shared, ask};
 use crate::error::{Error, Result};
 use crate::lake::footer::Footer;
 use crate::lake::parquet::Encoding;
@@ -77,14 +77,7 @@ impl WindowRead {
 
 /// Reads a window, again from its beginning where a fault may have passed.
 pub(super) async fn read(shared: &Shared<'_>, window: Window<'_>) -> Result<WindowRead> {
-    let mut pause = FIRST_PAUSE;
-    for _ in 1..ATTEMPTS {
-        match shared.run.within_deadline(attempt(shared, window)).await {
-            Err(error) if is_passing(&error) => wait(&error, &mut pause).await,
-            read => return read,
-        }
-    }
-    shared.run.within_deadline(attempt(shared, window)).await
+    ask(shared.run, || attempt(shared, window)).await
 }
 
 async fn attempt(shared: &Shared<'_>, window: Window<'_>) -> Result<WindowRead> {

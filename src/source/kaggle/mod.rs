@@ -152,7 +152,7 @@ impl Kaggle {
     /// `DatasetNotFound`, `KaggleUnauthorized`, `KaggleForbidden` (kind `Config`); `KaggleThrottled`,
     /// `KaggleUnavailable`, `KaggleAnswer` (kind `Transient`).
     pub async fn current_version(&self, dataset: &Dataset, deadline: Deadline) -> Result<u64> {
-        let info = retry::within(deadline, self.api.dataset(dataset, deadline)).await?;
+        let info = deadline.bound(self.api.dataset(dataset, deadline)).await?;
         let number = info.current(dataset)?;
         match info.obstacle(dataset, number) {
             Some(obstacle) => Err(obstacle),
@@ -166,7 +166,7 @@ impl Kaggle {
     /// # Errors
     /// Those of [`Self::current_version`], but for `VersionNotReady`, `VersionFailed` and `VersionDeleted`.
     pub async fn versions(&self, dataset: &Dataset, deadline: Deadline) -> Result<Vec<VersionInfo>> {
-        Ok(retry::within(deadline, self.api.dataset(dataset, deadline)).await?.versions())
+        Ok(deadline.bound(self.api.dataset(dataset, deadline)).await?.versions())
     }
 
     /// Fetches the archive of one version into the folder `into`.
@@ -183,7 +183,7 @@ impl Kaggle {
         deadline: Deadline,
         progress: Progress<'_>,
     ) -> Result<Archive> {
-        retry::within(deadline, download::fetch(&self.api, dataset, version, into, deadline, progress)).await
+        deadline.bound(download::fetch(&self.api, dataset, version, into, deadline, progress)).await
     }
 
     /// Fetches so much of an archive as reading one table takes; all of it where the store sends no parts, or where something
@@ -197,7 +197,7 @@ impl Kaggle {
         deadline: Deadline,
         progress: Progress<'_>,
     ) -> Result<archive::Archive> {
-        if let Some(archive) = retry::within(deadline, member::fetch(&self.api, wanted, deadline, progress)).await? {
+        if let Some(archive) = deadline.bound(member::fetch(&self.api, wanted, deadline, progress)).await? {
             return Ok(archive);
         }
         let download = self.download(wanted.dataset, wanted.version, wanted.into, deadline, progress).await?;

@@ -8,12 +8,14 @@ use std::num::NonZero;
 use std::thread;
 
 use arrow::array::{Array, AsArray, RecordBatch, UInt32Array};
+use futures_util::{StreamExt, TryStreamExt, stream};
 use parquet::arrow::arrow_reader::{RowSelection, RowSelector};
 
 use super::fetch::fetch;
 use super::fingerprints::Fingerprints;
 use super::footer::{FileKind, Footer};
 use super::layout;
+use super::log::AT_ONCE;
 use super::outline::{BaseOutline, vanished};
 use super::parquet::ParquetFile;
 use super::store::{ETag, ObjectStore};
@@ -127,11 +129,12 @@ impl Base {
 
     /// Fetches the CDC objects of `outline` only.
     pub async fn fetch_log(store: &dyn ObjectStore, outline: &BaseOutline, workspace: &Workspace) -> Result<Self> {
-        let mut files = Vec::new();
-        for (key, _) in outline.changes() {
-            let (payload, _) = fetch(store, key, workspace).await?.ok_or_else(|| vanished(key))?;
-            files.push(BaseFile::Whole(ParquetFile::open(key, payload)?));
-        }
+        let keys: Vec<String> = outline.changes().map(|(key, _)| key.clone()).collect();
+        let whole = |key: String| async move {
+            let (payload, _) = fetch(store, &key, workspace).await?.ok_or_else(|| vanished(&key))?;
+            ParquetFile::open(&key, payload).map(BaseFile::Whole)
+        };
+        let files = stream::iter(keys).map(whole).buffered(AT_ONCE).try_collect().await?;
         Ok(Self { files })
     }
 

@@ -136,6 +136,11 @@ impl Place {
         }
     }
 
+    /// The folder of the full load and its parts.
+    pub fn full_load_prefix(&self) -> &str {
+        self.full_load.rsplit_once('/').map_or("", |(folder, _)| &self.full_load[..=folder.len()])
+    }
+
     /// The folder of the table's log.
     pub fn cdc_prefix(&self) -> &str {
         &self.cdc
@@ -261,6 +266,7 @@ mod tests {
         assert_eq!(plain.cdc_run_at(&key), Some(run_at));
         assert_eq!((plain.table(), plain.state()), ("dbo.Order", "_state/Order.json"));
         assert_eq!(plain.full_load_part(1), "full-load/Order/Order.parquet");
+        assert_eq!(plain.full_load_prefix(), "full-load/Order/");
         assert_eq!(plain.full_load_part(2), "full-load/Order/Order_part_00002.parquet");
         assert!([key, plain.full_load_part(1), plain.full_load_part(2)].iter().all(|key| plain.holds(key)));
         let deep = Place::captured(&database, "dbo", &table, true);

@@ -12,11 +12,14 @@ use std::collections::HashSet;
 use std::future::Future;
 use std::time::Duration;
 
+use futures_util::{StreamExt, stream};
+
 use super::planned::plan_of;
 use super::{Asked, Plan, Run, report};
 use crate::error::{Error, Result};
 use crate::lake::capture::{self, CapturedTable, Origin, name_of_state};
 use crate::lake::layout::{Place, RunTime, STATES, is_state};
+use crate::lake::log::AT_ONCE;
 use crate::places::{place, places};
 use crate::position::{Lsn, Position};
 use crate::report::{Report, RunStatus, TableReport};
@@ -177,16 +180,10 @@ impl Shared<'_> {
         }
         let known: HashSet<String> =
             tables.iter().filter_map(|table| Some(self.place(table).ok()?.state().to_owned())).collect();
-        let mut lost = Vec::new();
-        for entry in self.run.within_deadline(self.run.store.list(STATES, None)).await? {
-            if is_state(&entry.key)
-                && !known.contains(&entry.key)
-                && let Some(report) = self.lost_table(&entry.key).await
-            {
-                lost.push(report);
-            }
-        }
-        Ok(lost)
+        let states = self.run.within_deadline(self.run.store.list(STATES, None)).await?;
+        let unknown = states.into_iter().map(|entry| entry.key).filter(|key| is_state(key) && !known.contains(key));
+        let lost = stream::iter(unknown).map(|key| async move { self.lost_table(&key).await }).buffered(AT_ONCE);
+        Ok(lost.filter_map(std::future::ready).collect().await)
     }
 
     /// The report of the table with this state; `None` for one that is not of this database. A state that cannot be read is

@@ -37,13 +37,14 @@ use crate::source::sqlserver::{CaptureInstance, KeyMark, RowsRead};
 impl Table<'_> {
     /// The last part of a first load that is there, for a table whose state is not.
     pub(super) async fn last_part(&self) -> Result<Option<Footer>> {
+        let run = self.shared.run;
         let mut last = None;
-        for number in 1.. {
-            let Some(footer) = self.part(number).await? else { return Ok(last) };
-            let complete =
-                footer.captured.as_ref().and_then(|captured| captured.load.as_ref()).is_none_or(|load| load.complete);
+        for (key, footer) in run.within_deadline(capture::load_parts(run.store, &self.place)).await? {
+            expect_table(&footer, self.name(), &key)?;
+            let load = footer.captured.as_ref().and_then(|captured| captured.load.as_ref());
+            let is_last = load.is_none_or(|load| load.complete);
             last = Some(footer);
-            if complete {
+            if is_last {
                 break;
             }
         }

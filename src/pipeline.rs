@@ -32,6 +32,7 @@ use crate::position::Position;
 use crate::report::{Report, SourceReport, TableReport, TableStatus};
 use crate::source::Source;
 use crate::source::archive::Archive;
+use crate::source::kaggle::{Awaited, version_overdue};
 use crate::table::TableSpec;
 use crate::telemetry;
 use crate::trigger::{Deadline, Request, out_of_time};
@@ -265,18 +266,31 @@ fn is_not_ready(error: &Error) -> bool {
 }
 
 /// A new version whose archive is not there yet is an outcome, not a failure: the next run finds it. It is no success either:
-/// the time since the last one goes on growing.
+/// the time since the last one goes on growing. Once it has lasted for too long, the tables fail.
 async fn not_ready(asked: &Asked<'_>, tables: &[&TableSpec], error: &Error) -> Result<Report> {
     tracing::warn!(error = %error.chain(), "the source is not ready");
     // None of them is read towards a position: only their states are looked at.
     let run = asked.run(Position::Version(0))?;
-    let waiting = async |spec: &&TableSpec| TableReport {
-        committed_before: run.state(spec).await.ok().as_ref().and_then(table::committed),
-        warnings: vec![error.chain()],
-        ..TableReport::new(spec.name.as_str(), TableStatus::NotReady)
-    };
-    let reports = join_all(tables.iter().map(waiting)).await;
+    let awaited = asked.source.awaited(asked.request.deadline).await.ok().flatten();
+    let reports = join_all(tables.iter().map(|spec| waiting(&run, spec, awaited, error))).await;
+    reports.iter().for_each(|report| table::log(report, asked.request.run_at.into()));
     Ok(report(asked.request, asked.source, None, reports, asked.started))
+}
+
+/// The report of a table that waits for a version.
+async fn waiting(run: &Run<'_>, spec: &TableSpec, awaited: Option<Awaited>, error: &Error) -> TableReport {
+    let state = run.state(spec).await.ok();
+    let committed_before = state.as_ref().and_then(table::committed);
+    let position = state.as_ref().and_then(StateVersion::position);
+    let since = awaited.and_then(|awaited| awaited.since(committed_before.map(RunTime::time), position));
+    let waited = since.and_then(|since| (run.request.run_at - since).to_std().ok()).unwrap_or_default();
+    let report = if run.source.patience().is_some_and(|patience| waited > patience) {
+        TableReport::failed(spec.name.as_str(), version_overdue(error, waited))
+    } else {
+        let warnings = vec![error.chain()];
+        TableReport { warnings, ..TableReport::new(spec.name.as_str(), TableStatus::NotReady) }
+    };
+    TableReport { committed_before, waiting_since: since, ..report }
 }
 
 fn report(

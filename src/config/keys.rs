@@ -56,7 +56,7 @@ pub(super) static ROOT: [Key; 7] = [
     key(
         "source",
         Form::Object(&SQLSERVER),
-        "what is read, if it is not the Kaggle dataset `dataset_name`: see below",
+        "what is read, if it is not the Kaggle dataset `dataset_name`, and more about that: see below",
         "Kaggle",
     ),
     key("aws", Form::Object(&AWS), "where the lake is, if it is in S3", "`CDC_LAKE`, `--lake`"),
@@ -66,8 +66,15 @@ pub(super) static ROOT: [Key; 7] = [
 ];
 
 /// `source` where it is Kaggle.
-pub(super) static KAGGLE: [Key; 1] =
-    [required("type", Form::Choice(|| choices(&source::TYPES)), "`kaggle`, or `sqlserver` with the keys below")];
+pub(super) static KAGGLE: [Key; 2] = [
+    required("type", Form::Choice(|| choices(&source::TYPES)), "`kaggle`, or `sqlserver` with the keys below"),
+    key(
+        "not_ready_after_minutes",
+        Form::FromZero,
+        "how long Kaggle may take to prepare a new version; 0 for ever",
+        "1440",
+    ),
+];
 
 /// `source` where it is a SQL Server.
 pub(super) static SQLSERVER: [Key; 16] = [

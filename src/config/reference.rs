@@ -1,6 +1,6 @@
 //! The keys of the document for people: a table in Markdown.
 
-use super::keys::{CAPTURED_TABLE, Form, Key, ROOT, SQLSERVER};
+use super::keys::{CAPTURED_TABLE, Form, KAGGLE, Key, ROOT, SQLSERVER};
 
 /// What stands above the tables.
 const HEAD: &str = "\
@@ -15,6 +15,7 @@ file under `$schema`. An unknown key is an error that names the near one.
 pub fn reference() -> String {
     let mut text = HEAD.to_owned();
     table(&mut text, "The document", &[("", &ROOT)]);
+    table(&mut text, "A Kaggle dataset as the source", &[("source.", &KAGGLE)]);
     table(&mut text, "A SQL Server as the source", &[("source.", &SQLSERVER), ("tables[].", &CAPTURED_TABLE)]);
     text
 }

@@ -6,6 +6,7 @@ pub mod commit;
 pub(crate) mod fetch;
 pub mod fingerprints;
 pub mod footer;
+pub(crate) mod gap;
 pub mod layout;
 pub(crate) mod log;
 pub mod outline;

@@ -12,6 +12,7 @@ use crate::error::{Error, Kind, Result};
 use crate::lake::commit::{Entry, StateVersion, Step, TableLog};
 use crate::lake::fingerprints::{Fingerprints, Origin, WORTH_KEEPING_ROWS};
 use crate::lake::footer::Footer;
+use crate::lake::gap::expect_whole;
 use crate::lake::layout::{self, RunTime};
 use crate::lake::outline::{BaseOutline, expect_key};
 use crate::lake::state::Head;
@@ -110,6 +111,7 @@ async fn enter(run: &Run<'_>, spec: &TableSpec, state: &StateVersion) -> Result<
     }
     let outline = fenced.into_iter().fold(outline, BaseOutline::with);
     outline.newest().map_or(Ok(()), |footer| expect_key(footer, &spec.pk))?;
+    expect_whole(&outline, spec, state.state.head.as_ref())?;
     if claim.as_ref().is_some_and(|claim| !log.still_ours(claim, &outline)) {
         return Ok(busy(spec, "another run has overtaken this one").into());
     }

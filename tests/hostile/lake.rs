@@ -127,6 +127,31 @@ fn a_state_and_a_full_load_that_were_deleted() {
     goes_on(lab);
 }
 
+/// Found by the simulation: what is left was taken for the whole, and changes that readers had seen were published again.
+#[test]
+fn a_full_load_that_is_gone_with_a_part_of_the_log_is_not_made_up() {
+    for gone in [[true, false], [false, true], [true, true]] {
+        let mut lab = lake();
+        let log = lab.log();
+        lab.tamper(FULL_LOAD, None);
+        log.iter().zip(gone).filter(|(_, gone)| *gone).for_each(|(key, _)| lab.tamper(key, None));
+        let before = lab.objects();
+        failure(&lab.csv(THIRD), "LogGap");
+        lab.assert_objects(&before);
+    }
+}
+
+/// As the hint of `LogGap` says.
+#[test]
+fn a_table_whose_objects_are_all_gone_starts_again() {
+    let mut lab = lake();
+    for key in lab.log().iter().map(String::as_str).chain([FULL_LOAD, STATE]) {
+        lab.tamper(key, None);
+    }
+    assert_eq!(lab.csv_ok(THIRD).inserted, 4);
+    lab.assert_verified();
+}
+
 #[test]
 fn a_full_load_that_is_truncated() {
     let whole = lake().objects()[FULL_LOAD].clone();

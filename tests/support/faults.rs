@@ -15,7 +15,7 @@ use tokio::sync::Semaphore;
 pub(crate) const INJECTED: &str = "Injected";
 
 /// The operations of a store.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Operation {
     Get,
     Put,

@@ -13,6 +13,7 @@ mod real;
 mod rules;
 mod start;
 mod steps;
+mod together;
 mod verify;
 
 use std::collections::BTreeMap;

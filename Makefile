@@ -3,7 +3,7 @@
 ARCH ?= arm64
 ENVIRONMENT ?= default
 EVENT ?= events/schedule.json
-KILLS ?= 150
+KILLS ?= 100
 PYTHON ?= python3
 
 FUNCTION := cdc-to-s3
@@ -55,7 +55,7 @@ test-rust: $(DEV)/.ready ## Runs the Rust tests only, against an emulated S3
 
 .PHONY: soak
 soak: $(DEV)/.ready ## Runs the random histories, the exploration of the protocol and the kills for a quarter of an hour; KILLS=1000 for 2,000
-	CDC_SIM_SEEDS=2000 CDC_TOGETHER_SEEDS=600 CDC_MODEL_STATES=500000 CDC_KILLS=$(KILLS) \
+	CDC_SIM_SEEDS=2000 CDC_TOGETHER_SEEDS=400 CDC_MODEL_STATES=400000 CDC_KILLS=$(KILLS) \
 		$(DEV)/python tests/support/emulator.py run -- cargo test --locked --test integration -- --nocapture \
 		simulator sqlserver::together no_order_among crash::processes
 

@@ -27,8 +27,6 @@ pub(super) enum Protection {
     Swap,
     /// That a run which has lost the race for its claim reads everything anew before it claims again.
     ReadAnew,
-    /// That a listing has what was written last.
-    Listing,
 }
 
 impl Protection {
@@ -105,14 +103,10 @@ impl ObjectStore for Weakened {
     }
 
     async fn list(&self, prefix: &str, after: Option<&str>) -> Result<Vec<Listed>> {
-        let mut listed = match self.remembered(prefix).await {
-            Some(remembered) => remembered.list(prefix, after).await?,
-            None => self.inner.list(prefix, after).await?,
-        };
-        if self.without == Protection::Listing {
-            listed.pop();
+        match self.remembered(prefix).await {
+            Some(remembered) => remembered.list(prefix, after).await,
+            None => self.inner.list(prefix, after).await,
         }
-        Ok(listed)
     }
 
     fn location(&self) -> String {

@@ -104,8 +104,10 @@ pub async fn run(
     let workspace = Workspace::create(temporary)?;
     let run = Run { request, source, store, progress, position, workspace, started, snapshots: Mutex::default() };
     let states = join_all(tables.iter().map(|spec| run.state(spec))).await;
-    let is_behind = |state: &Result<StateVersion>| state.as_ref().is_ok_and(|state| run.is_behind(state));
-    if let Some((spec, _)) = tables.iter().zip(&states).find(|(_, state)| is_behind(state)) {
+    let is_behind = |(spec, state): &(&&TableSpec, &Result<StateVersion>)| {
+        state.as_ref().is_ok_and(|state| run.is_behind(spec, state))
+    };
+    if let Some((spec, _)) = tables.iter().zip(&states).find(is_behind) {
         match run.snapshot(spec, &run.position).await {
             Err(error) if is_not_ready(&error) => return not_ready(&asked, &tables, &error).await,
             snapshot => drop(snapshot?),
@@ -171,8 +173,8 @@ impl Run<'_> {
     }
 
     /// Whether the table needs the newest snapshot.
-    fn is_behind(&self, state: &StateVersion) -> bool {
-        !self.is_current(state) && (self.request.adopt_source || self.is_source_of(state))
+    fn is_behind(&self, spec: &TableSpec, state: &StateVersion) -> bool {
+        !self.is_current(spec, state) && (self.request.adopt_source || self.is_source_of(state))
     }
 
     /// The snapshot at `position`, or the part of it that a run of one planned table needs, fetched once.

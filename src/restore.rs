@@ -71,7 +71,7 @@ pub async fn restore(
     let plan = Plan::read(store, &spec.name, at).await?;
     let workspace = Workspace::create(temporary)?;
     let base = plan.fetch(store, &spec.name, &workspace).await?;
-    let dated = spec.date_field.is_some();
+    let dated = spec.date_field.is_some() || plan.has_silent_changes();
     tokio::task::spawn_blocking(move || {
         // The files that the base reads lie in the folder.
         let _workspace = workspace;

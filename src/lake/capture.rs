@@ -174,6 +174,7 @@ pub fn head(run_at: RunTime, position: Lsn, rows: u64, captured: CapturedHead) -
         schema: TableSchema::default(),
         captured: Some(captured),
         provenance: Provenance::default(),
+        settings: None,
     }
 }
 

@@ -55,6 +55,7 @@ pub(super) async fn compare_with_base(
         stored,
         stamp: stamp.clone(),
         before: before.clone(),
+        silent_before: outline.has_silent_rows(),
         warnings,
         approve_deletes: approved,
         destination,

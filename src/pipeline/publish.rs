@@ -103,6 +103,7 @@ impl Publication<'_> {
             schema: found.schema.clone(),
             captured: None,
             provenance: found.provenance.clone(),
+            settings: Some(stamp.settings.clone()),
         }
     }
 }

@@ -7,7 +7,10 @@ use crate::table::{Column, ColumnType, SchemaPolicy, TableFile, TableSchema, Tab
 pub(super) fn settle(file: &TableFile, spec: &TableSpec, stored: Option<&TableSchema>) -> Result<TableSchema> {
     let names = file.reading(|file| file.header(spec))?;
     let declared = |stored: &TableSchema| {
-        spec.columns.iter().all(|(name, declared)| stored.column_type(name).is_none_or(|known| known == *declared))
+        let is_known = |(name, declared): (&String, &ColumnType)| {
+            stored.column(name).is_none_or(|column| column.known_type() == Some(*declared))
+        };
+        spec.columns.iter().all(is_known)
     };
     let known = |stored: &&TableSchema| names.iter().all(|name| stored.position(name).is_some()) && declared(stored);
     match stored.filter(known) {

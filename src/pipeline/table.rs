@@ -18,7 +18,7 @@ use crate::lake::state::Head;
 use crate::lake::store::{ETag, Stages, Underway};
 use crate::position::Position;
 use crate::report::{TableReport, TableStatus};
-use crate::table::{Provenance, TableSchema, TableSpec};
+use crate::table::{Provenance, TableSchema, TableSpec, UpdateDetection};
 use crate::trigger::outside;
 
 /// How often a run enters a table anew after losing a race for its state.
@@ -84,7 +84,7 @@ fn is_lost_race(error: &Error) -> bool {
 }
 
 async fn enter(run: &Run<'_>, spec: &TableSpec, state: &StateVersion) -> Result<Ended> {
-    if run.is_current(state) {
+    if run.is_current(spec, state) {
         return adopt(run, spec, state).await;
     }
     if !run.is_source_of(state) {
@@ -120,6 +120,7 @@ async fn enter(run: &Run<'_>, spec: &TableSpec, state: &StateVersion) -> Result<
     let known = provenance(state, &outline).source;
     let stamp = Stamp {
         source: run.source.identity().or(known),
+        settings: spec.digest(),
         run_at: claim.as_ref().map_or_else(|| log.place(state, &outline), |claim| claim.run_at),
         owner: run.request.identity.clone(),
         position: claim.as_ref().map_or(Some(run.position.clone()), |claim| claim.position.clone()),
@@ -207,7 +208,7 @@ async fn finish(run: &Run<'_>, spec: &TableSpec, publication: &Publication<'_>) 
             "the full load that is replaced has {rows} rows: make sure that the files are those of the version published last"
         ));
     }
-    report.warnings.extend(outline.changes().map(|(key, footer)| completed(key, footer)));
+    report.warnings.extend(unfinished(publication.state, outline).map(|(key, footer)| completed(key, footer)));
     if run.request.dry_run {
         return Ok((report.into(), None));
     }
@@ -227,7 +228,12 @@ async fn finish(run: &Run<'_>, spec: &TableSpec, publication: &Publication<'_>) 
 
 async fn outline(run: &Run<'_>, spec: &TableSpec) -> Result<BaseOutline> {
     if !run.request.inherits {
-        return BaseOutline::read(run.store, &spec.name).await;
+        let outline = BaseOutline::read(run.store, &spec.name).await?;
+        // Changes that were silent so far are published now that every change is to be.
+        return match spec.update_detection == UpdateDetection::Content && outline.has_silent_rows() {
+            true => Ok(BaseOutline::read_all(run.store, &spec.name).await?.without_full_load()),
+            false => Ok(outline),
+        };
     }
     let outline = BaseOutline::read_inherited(run.store, &spec.name).await?;
     if let Some(key) = &outline.inherited.last_cdc_key {
@@ -280,6 +286,16 @@ fn summary(spec: &TableSpec, found: &Comparison) -> TableReport {
         warnings: found.warnings.clone(),
         ..TableReport::new(spec.name.as_str(), if changed { TableStatus::Changed } else { TableStatus::Unchanged })
     }
+}
+
+/// The objects of runs that stopped before they committed: those after the head. Without a state nothing tells of a run that
+/// has not ended, unless a full load is behind the log.
+fn unfinished<'a>(
+    state: &StateVersion,
+    outline: &'a BaseOutline,
+) -> impl Iterator<Item = &'a (String, Footer)> + use<'a> {
+    let (head, is_known) = (committed(state), state.state.pending.is_some() || outline.full_load.is_some());
+    outline.changes().filter(move |(_, footer)| head.map_or(is_known, |head| footer.run_at > head))
 }
 
 /// What an earlier run published without getting to the full load: this one's counts do not hold it again.
@@ -352,9 +368,11 @@ impl Run<'_> {
         }
     }
 
-    /// Whether the table is at the run's position and nothing is pending.
-    pub(super) fn is_current(&self, state: &StateVersion) -> bool {
+    /// Whether the table is at the run's position, read by the same settings, and nothing is pending.
+    pub(super) fn is_current(&self, spec: &TableSpec, state: &StateVersion) -> bool {
+        let settings = state.state.head.as_ref().and_then(|head| head.settings.as_ref());
         !self.request.force
+            && settings.is_none_or(|settings| *settings == spec.digest())
             && state.state.pending.is_none()
             && state.position() == Some(&self.position)
             && self.is_source_of(state)

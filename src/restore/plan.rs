@@ -67,6 +67,12 @@ impl Plan {
         self.log.last().map(|(_, footer)| footer).or(self.full_load.as_ref().map(|(footer, _)| footer))
     }
 
+    /// Whether an object counts silent changes, whatever the table's configuration is now.
+    pub(super) fn has_silent_changes(&self) -> bool {
+        let full_load = self.full_load.as_ref().is_some_and(|(footer, _)| footer.has_silent_rows);
+        full_load || self.log.iter().any(|(_, footer)| footer.silent_changes > 0)
+    }
+
     /// Fetches the objects.
     pub(super) async fn fetch(
         &self,

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use xxhash_rust::xxh3::xxh3_128;
+
 use super::dialect::Dialect;
 use super::encoding::Encoding;
 use super::types::ColumnType;
@@ -131,10 +133,41 @@ pub struct TableSpec {
     pub schema: SchemaPolicy,
 }
 
+/// The version of [`TableSpec::digest`]: it changes with what makes rows of bytes.
+const DIGEST_VERSION: u32 = 1;
+
 /// The share of rows that a run may delete where the configuration says nothing.
 const DEFAULT_MAX_DELETED_FRACTION: f64 = 0.5;
 
 impl TableSpec {
+    /// A digest of all settings that decide what rows and changes come of a file, 32 hexadecimal digits. Where it is another
+    /// one than before, the same file has to be read again.
+    pub fn digest(&self) -> String {
+        // Every field is named, so that a new one has to be decided on.
+        let Self {
+            name: _,
+            file,
+            dialect: Dialect { delimiter, quote, escape },
+            encoding,
+            null_values,
+            pk,
+            date_field,
+            update_detection,
+            on_duplicate_key,
+            on_null_key,
+            max_deleted_fraction: _,
+            columns,
+            schema: _,
+        } = self;
+        let encoding = encoding.map(Encoding::name);
+        let columns: Vec<_> = columns.iter().map(|(name, column_type)| (name, column_type.to_string())).collect();
+        let text = format!(
+            "{DIGEST_VERSION} {file:?} {delimiter:?} {quote:?} {escape:?} {encoding:?} {null_values:?} {pk:?} {date_field:?} \
+             {update_detection:?} {on_duplicate_key:?} {on_null_key:?} {columns:?}"
+        );
+        format!("{:032x}", xxh3_128(text.as_bytes()))
+    }
+
     /// A table of which only name and key are configured; everything else has its default.
     pub fn new(name: TableName, pk: Vec<String>) -> Self {
         Self {

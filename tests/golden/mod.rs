@@ -6,4 +6,5 @@ mod drift;
 mod encodings;
 mod files;
 mod guards;
+mod settings;
 mod types;

@@ -12,6 +12,7 @@ pub mod outline;
 pub mod parquet;
 pub mod state;
 pub mod store;
+mod wanted;
 
 use std::sync::Arc;
 

@@ -342,20 +342,6 @@ fn the_documents_of_the_keys_are_up_to_date() {
     assert_eq!(made, schema(), "make it anew: cdc-to-s3 config --schema > docs/config.schema.json");
     let made = file("docs/configuration.md");
     assert!(made == reference(), "make it anew: cdc-to-s3 config --reference > docs/configuration.md");
-    let parts: [(&str, &[keys::Key]); 5] = [
-        ("", &keys::ROOT),
-        ("aws.", &keys::AWS),
-        ("timer.", &keys::TIMER),
-        ("limits.", &keys::LIMITS),
-        ("tables[].", &keys::TABLE),
-    ];
-    let objects = ["aws", "timer", "limits", "tables"];
-    for (path, keys) in parts {
-        for name in keys::names(keys).into_iter().filter(|name| !path.is_empty() || !objects.contains(name)) {
-            let key = format!("`{path}{name}`");
-            assert!(file("README.md").contains(&key) && file("README.pt-BR.md").contains(&key), "a README lacks {key}");
-        }
-    }
     for name in keys::names(&keys::SQLSERVER).into_iter().chain(keys::names(&keys::CAPTURED_TABLE)).skip(1) {
         assert!(file("docs/sqlserver.md").contains(&format!("`{name}`")), "docs/sqlserver.md lacks {name}");
     }

@@ -3,6 +3,7 @@
 ARCH ?= arm64
 ENVIRONMENT ?= default
 EVENT ?= events/schedule.json
+KILLS ?= 100
 PYTHON ?= python3
 
 FUNCTION := cdc-to-s3
@@ -53,9 +54,10 @@ test-rust: $(DEV)/.ready ## Runs the Rust tests only, against an emulated S3
 	fi
 
 .PHONY: soak
-soak: $(DEV)/.ready ## Runs the random histories and the exploration of the protocol for a long time
-	CDC_SIM_SEEDS=20000 CDC_MODEL_STATES=5000000 $(DEV)/python tests/support/emulator.py run -- \
-		cargo test --locked --test integration -- --nocapture every_history no_order_among
+soak: $(DEV)/.ready ## Runs the random histories, the exploration of the protocol and the kills for a quarter of an hour; KILLS=1000 for 2,000
+	CDC_SIM_SEEDS=2000 CDC_TOGETHER_SEEDS=400 CDC_MODEL_STATES=400000 CDC_KILLS=$(KILLS) \
+		$(DEV)/python tests/support/emulator.py run -- cargo test --locked --test integration -- --nocapture \
+		simulator sqlserver::together no_order_among crash::processes
 
 .PHONY: bench
 bench: $(BENCH)/.ready ## Compares the whole job with DuckDB, Polars and pandas; BENCH_ROWS, BENCH_ROUNDS

@@ -93,7 +93,10 @@ impl Clients {
     /// The configured source.
     pub async fn source(&self, config: &Config) -> Result<Source> {
         match &config.source {
-            SourceConfig::Kaggle { dataset, endpoint } => self.dataset(dataset, endpoint, config.limits).await,
+            SourceConfig::Kaggle { dataset, endpoint, not_ready_after } => {
+                let source = self.dataset(dataset, endpoint, config.limits).await?;
+                Ok(source.with_patience(*not_ready_after))
+            }
             SourceConfig::SqlServer(source) => self.sqlserver(source).await.map(Source::SqlServer),
         }
     }
@@ -110,7 +113,7 @@ impl Clients {
                 client
             }
         };
-        Ok(Source::Kaggle { client, dataset: dataset.clone(), limits, version: None })
+        Ok(Source::Kaggle { client, dataset: dataset.clone(), limits, version: None, not_ready_after: None })
     }
 
     fn made(environment: Environment, home: Option<PathBuf>, sdk: OnceCell<SdkConfig>, timing: Timing) -> Self {

@@ -114,7 +114,7 @@ impl Handler {
         config: &Config,
         store: &dyn ObjectStore,
     ) -> Result<Report, Error> {
-        let source = pipeline::within(request.deadline, Box::pin(self.clients.source(config))).await?;
+        let source = request.deadline.bound(Box::pin(self.clients.source(config))).await?;
         Box::pin(pipeline::run(request, &config.tables, &source, store, &self.temporary, &Unwatched)).await
     }
 
@@ -136,7 +136,7 @@ impl Handler {
         config: &Config,
         store: &dyn ObjectStore,
     ) -> Result<Plan, Error> {
-        let source = pipeline::within(request.deadline, Box::pin(self.clients.source(config))).await?;
+        let source = request.deadline.bound(Box::pin(self.clients.source(config))).await?;
         Box::pin(pipeline::plan(request, &config.tables, &source, store, &self.temporary)).await
     }
 
@@ -169,7 +169,7 @@ impl Handler {
             Some(source) => source.clone(),
             None => ConfigSource::choose(None, self.clients.environment())?,
         };
-        let text = pipeline::within(request.deadline, Box::pin(self.clients.config_text(&source))).await?;
+        let text = request.deadline.bound(Box::pin(self.clients.config_text(&source))).await?;
         let overrides = Overrides { lake: request.lake.clone() };
         let config = Config::from_json(&text, self.clients.environment(), &overrides)?;
         let store = self.clients.store(&config).await;

@@ -10,6 +10,7 @@ mod publish;
 mod schema;
 mod steps;
 mod table;
+mod uploads;
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -31,6 +32,7 @@ use crate::position::Position;
 use crate::report::{Report, SourceReport, TableReport, TableStatus};
 use crate::source::Source;
 use crate::source::archive::Archive;
+use crate::source::kaggle::{Awaited, version_overdue};
 use crate::table::TableSpec;
 use crate::telemetry;
 use crate::trigger::{Deadline, Request, out_of_time};
@@ -104,8 +106,10 @@ pub async fn run(
     let workspace = Workspace::create(temporary)?;
     let run = Run { request, source, store, progress, position, workspace, started, snapshots: Mutex::default() };
     let states = join_all(tables.iter().map(|spec| run.state(spec))).await;
-    let is_behind = |state: &Result<StateVersion>| state.as_ref().is_ok_and(|state| run.is_behind(state));
-    if let Some((spec, _)) = tables.iter().zip(&states).find(|(_, state)| is_behind(state)) {
+    let is_behind = |(spec, state): &(&&TableSpec, &Result<StateVersion>)| {
+        state.as_ref().is_ok_and(|state| run.is_behind(spec, state))
+    };
+    if let Some((spec, _)) = tables.iter().zip(&states).find(is_behind) {
         match run.snapshot(spec, &run.position).await {
             Err(error) if is_not_ready(&error) => return not_ready(&asked, &tables, &error).await,
             snapshot => drop(snapshot?),
@@ -171,8 +175,8 @@ impl Run<'_> {
     }
 
     /// Whether the table needs the newest snapshot.
-    fn is_behind(&self, state: &StateVersion) -> bool {
-        !self.is_current(state) && (self.request.adopt_source || self.is_source_of(state))
+    fn is_behind(&self, spec: &TableSpec, state: &StateVersion) -> bool {
+        !self.is_current(spec, state) && (self.request.adopt_source || self.is_source_of(state))
     }
 
     /// The snapshot at `position`, or the part of it that a run of one planned table needs, fetched once.
@@ -211,7 +215,7 @@ impl Run<'_> {
 
     /// Breaks off at the deadline. What was begun is completed, or undone, by the next run.
     async fn within_deadline<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
-        within(self.request.deadline, work).await
+        self.request.deadline.bound(work).await
     }
 
     /// The deadline for what nothing depends on: at most `longest`, and a little when the run's time is up.
@@ -238,7 +242,7 @@ async fn keep(report: &Report, store: &dyn ObjectStore, deadline: Deadline) {
     if !report.published() {
         return;
     }
-    if let Err(error) = within(late(deadline, REPORT_TIME), write_report(report, store)).await {
+    if let Err(error) = late(deadline, REPORT_TIME).bound(write_report(report, store)).await {
         tracing::warn!(error = %error.chain(), "the run's report could not be kept in the lake");
     }
 }
@@ -259,31 +263,36 @@ async fn write_report(report: &Report, store: &dyn ObjectStore) -> Result<()> {
     Ok(())
 }
 
-/// Does `work`, or breaks it off at the deadline: code `OutOfTime`.
-pub(crate) async fn within<T>(deadline: Deadline, work: impl Future<Output = Result<T>>) -> Result<T> {
-    match deadline.remaining() {
-        None => work.await,
-        Some(left) => tokio::time::timeout(left, work).await.unwrap_or_else(|_| Err(out_of_time())),
-    }
-}
-
 fn is_not_ready(error: &Error) -> bool {
     error.code() == "VersionNotReady"
 }
 
 /// A new version whose archive is not there yet is an outcome, not a failure: the next run finds it. It is no success either:
-/// the time since the last one goes on growing.
+/// the time since the last one goes on growing. Once it has lasted for too long, the tables fail.
 async fn not_ready(asked: &Asked<'_>, tables: &[&TableSpec], error: &Error) -> Result<Report> {
     tracing::warn!(error = %error.chain(), "the source is not ready");
     // None of them is read towards a position: only their states are looked at.
     let run = asked.run(Position::Version(0))?;
-    let waiting = async |spec: &&TableSpec| TableReport {
-        committed_before: run.state(spec).await.ok().as_ref().and_then(table::committed),
-        warnings: vec![error.chain()],
-        ..TableReport::new(spec.name.as_str(), TableStatus::NotReady)
-    };
-    let reports = join_all(tables.iter().map(waiting)).await;
+    let awaited = asked.source.awaited(asked.request.deadline).await.ok().flatten();
+    let reports = join_all(tables.iter().map(|spec| waiting(&run, spec, awaited, error))).await;
+    reports.iter().for_each(|report| table::log(report, asked.request.run_at.into()));
     Ok(report(asked.request, asked.source, None, reports, asked.started))
+}
+
+/// The report of a table that waits for a version.
+async fn waiting(run: &Run<'_>, spec: &TableSpec, awaited: Option<Awaited>, error: &Error) -> TableReport {
+    let state = run.state(spec).await.ok();
+    let committed_before = state.as_ref().and_then(table::committed);
+    let position = state.as_ref().and_then(StateVersion::position);
+    let since = awaited.and_then(|awaited| awaited.since(committed_before.map(RunTime::time), position));
+    let waited = since.and_then(|since| (run.request.run_at - since).to_std().ok()).unwrap_or_default();
+    let report = if run.source.patience().is_some_and(|patience| waited > patience) {
+        TableReport::failed(spec.name.as_str(), version_overdue(error, waited))
+    } else {
+        let warnings = vec![error.chain()];
+        TableReport { warnings, ..TableReport::new(spec.name.as_str(), TableStatus::NotReady) }
+    };
+    TableReport { committed_before, waiting_since: since, ..report }
 }
 
 fn report(

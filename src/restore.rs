@@ -71,11 +71,11 @@ pub async fn restore(
     let plan = Plan::read(store, &spec.name, at).await?;
     let workspace = Workspace::create(temporary)?;
     let base = plan.fetch(store, &spec.name, &workspace).await?;
-    let dated = spec.date_field.is_some();
+    let spec = spec.clone();
     tokio::task::spawn_blocking(move || {
         // The files that the base reads lie in the folder.
         let _workspace = workspace;
-        replay::replay(&plan, &base, dated, output)
+        replay::replay(&plan, &base, &spec, output)
     })
     .await
     .map_err(|error| Error::internal("Panic", "restoring ended in a panic").caused_by(error))?

@@ -68,18 +68,31 @@ def check_queries(document, statements, files):
         print(f"{what}: {len(first)} rows by three readers")
 
 
-def check_drift(document):
-    """The same queries over a table whose columns were added and widened between the runs."""
+def newest(document, table):
+    """The newest state of a table with the key `id`, by the log, as each of the readers is told to find it."""
     for heading, language in (("DuckDB", "sql"), ("Polars", "python"), ("pandas", "python")):
         text = "\n".join(blocks(document, heading, language))
-        text = text.replace("clientes", "kinds").replace("20261120_020000", "20261120_990000").replace(KEY, "id")
+        text = text.replace("clientes", table).replace("20261120_020000", "20261120_990000").replace(KEY, "id")
         if language == "sql":
-            found = duckdb.sql(text.split(";")[1]).to_arrow_table().to_pylist()
+            yield heading, duckdb.sql(text.split(";")[1]).to_arrow_table().to_pylist()
         else:
             names = {}
             exec(text, names)
             found = names["as_of"]
-            found = found.to_dicts() if isinstance(found, pl.DataFrame) else found.to_dict("records")
+            yield heading, found.to_dicts() if isinstance(found, pl.DataFrame) else found.to_dict("records")
+
+
+def check_widened_key(document):
+    """The same queries over a table whose key was a number until one was none."""
+    for heading, found in newest(document, "keyed"):
+        found = sorted((str(row["id"]), row["v"]) for row in found)
+        assert found == [("1", "a1"), ("4", "d"), ("A3", "c")], f"{heading}: {found}"
+    print(f"a widened key: {len(found)} rows by three readers")
+
+
+def check_drift(document):
+    """The same queries over a table whose columns were added and widened between the runs."""
+    for heading, found in newest(document, "kinds"):
         texts = sorted((row["id"], str(row["grows"]), row["late"]) for row in found)
         assert texts == [(1, "x1", "new"), (2, "2", "new")], f"{heading}: {texts}"
 
@@ -88,6 +101,7 @@ def main():
     document = pathlib.Path(sys.argv[1]).read_text(encoding="utf-8")
     check_queries(document, sys.argv[2], sys.argv[3:])
     check_drift(document)
+    check_widened_key(document)
     check_types(document, 0, "lake/full-load/kinds/kinds.parquet")
     for heading in ("Spark", "Databricks: Auto Loader and MERGE"):
         for block in blocks(document, heading, "python"):

@@ -20,6 +20,9 @@ const KINDS: [&str; 2] = [
 ",
 ];
 
+/// A table whose key was a number until one was none.
+const KEYED: [&str; 3] = ["id,v\n1,a\n2,b\n3,c\n", "id,v\n1,a\n2,b2\nA3,c\n", "id,v\n1,a1\nA3,c\n4,d\n"];
+
 fn run_snapshot(folder: &Path, hour: usize, config: &Path, snapshot: &Path) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_cdc-to-s3"));
     command.args(["run", "--once", "--lake", "lake", "--run-at", &format!("2026-11-20T{hour:02}:00:00Z"), "--config"]);
@@ -43,6 +46,14 @@ fn the_examples_of_the_document_run_and_agree() {
         fs::write(snapshot.join("kinds.csv"), content).unwrap();
         run_snapshot(folder.path(), hour, &config, &snapshot);
     }
+    let config = folder.path().join("keyed.json");
+    fs::write(&config, r#"{"dataset_name": "o/s", "tables": [{"name": "keyed", "pk": "id"}]}"#).unwrap();
+    for (hour, content) in (1..).zip(KEYED) {
+        let snapshot = folder.path().join(format!("keyed-{hour}"));
+        fs::create_dir(&snapshot).unwrap();
+        fs::write(snapshot.join("keyed.csv"), content).unwrap();
+        run_snapshot(folder.path(), hour, &config, &snapshot);
+    }
     let mut ddl = Command::new(env!("CARGO_BIN_EXE_cdc-to-s3"));
     ddl.args([
         "ddl",
@@ -64,4 +75,5 @@ fn the_examples_of_the_document_run_and_agree() {
     let said = run(reader.args(snapshots.map(|snapshot| snapshot.join("clientes.csv"))));
     assert!(said.contains("as of 02:00: 409 rows by three readers"), "{said}");
     assert!(said.contains("8 types by three readers"), "{said}");
+    assert!(said.contains("a widened key: 3 rows by three readers"), "{said}");
 }

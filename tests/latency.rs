@@ -14,11 +14,13 @@ use cdc_to_s3::lake::store::{ByteRange, Condition, Listed, MemoryStore, Object, 
 use crate::support::lake;
 
 const OBJECTS: i64 = 640;
-const LATENCY: Duration = Duration::from_millis(20);
-
+const RUNS: i64 = 96;
 /// A store whose every answer takes a while.
 #[derive(Debug, Default)]
-struct Distant(MemoryStore);
+pub(crate) struct Distant(pub(crate) MemoryStore);
+
+/// How long an answer takes.
+pub(crate) const LATENCY: Duration = Duration::from_millis(20);
 
 #[async_trait]
 impl ObjectStore for Distant {
@@ -61,4 +63,22 @@ async fn the_footers_of_a_long_log_are_read_many_at_once() {
         assert!(took < LATENCY * (OBJECTS as u32) / 4, "{OBJECTS} footers took {took:?}");
         assert_eq!(outline.log.into_iter().map(|(key, _)| key).collect::<Vec<_>>(), keys);
     }
+}
+
+/// `verify` reads whole objects, not only their footers.
+#[tokio::test]
+async fn the_objects_of_a_long_log_are_verified_many_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let (spec, store, columns) = (lake::spec("t"), MemoryStore::new(), ["id".to_owned(), "a".to_owned()]);
+    for run in 0..RUNS {
+        let row = |id: i64| columns.iter().cloned().zip([id.to_string(), "x".to_owned()]).collect();
+        let path = folder.path().join(run.to_string());
+        lake::write_csv(&path, "t", &columns, &(0..=run).map(row).collect::<Vec<_>>());
+        let report = lake::run(&store, &spec, &lake::local(&path), &lake::request(run), folder.path()).await.unwrap();
+        assert_eq!(report.tables[0].inserted, 1, "{report:?}");
+    }
+    let started = Instant::now();
+    lake::assert_verified(&Distant(store), &spec, folder.path()).await;
+    let took = started.elapsed();
+    assert!(took < LATENCY * (RUNS as u32), "{RUNS} objects took {took:?}");
 }

@@ -119,8 +119,8 @@ fn assert_lost_at_most(report: &TableReport, scene: &str, round: u64) {
 
 #[tokio::test]
 async fn processes_that_race_publish_each_change_once() {
-    let (home, spec) = (Home::new(), lake::spec("t"));
-    let store: Arc<dyn ObjectStore> = Arc::new(DirStore::new(home.lake()));
+    let (home, spec) = (Home::new("lake"), lake::spec("t"));
+    let store: Arc<dyn ObjectStore> = Arc::new(DirStore::new(home.path().join("lake")));
     for round in 0..ROUNDS_OF_PROCESSES {
         home.release(round, &rows(round));
         let same_event = round % 2 == 0;

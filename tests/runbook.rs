@@ -36,7 +36,7 @@ fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
 }
 
 /// The codes in the source, without those of its tests.
-fn codes() -> BTreeSet<String> {
+pub(crate) fn codes() -> BTreeSet<String> {
     let mut files = Vec::new();
     sources(&project().join("src"), &mut files);
     let mut codes = BTreeSet::new();
@@ -62,6 +62,14 @@ fn code_at(before: &str, rest: &str) -> Option<String> {
 fn rows(runbook: &str) -> Vec<String> {
     let code = |line: &str| Some(line.strip_prefix("| `")?.split_once("` |")?.0.to_owned());
     runbook.lines().filter_map(code).collect()
+}
+
+/// What the runbook says to do about a code.
+pub(crate) fn advice(code: &str) -> String {
+    let runbook = text("docs/runbook.md");
+    let row = runbook.lines().find(|line| line.starts_with(&format!("| `{code}` |")));
+    let row = row.unwrap_or_else(|| panic!("{code} has no row"));
+    row.rsplit(" | ").next().unwrap().to_owned()
 }
 
 #[test]

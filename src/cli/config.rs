@@ -1,6 +1,6 @@
 //! `config`: what a configuration can hold, for editors or for people.
 
-use super::print;
+use super::{print, reference};
 use crate::config;
 use crate::error::Result;
 
@@ -13,6 +13,9 @@ pub(super) struct ConfigArguments {
     /// Every key with its meaning and default, as a table in Markdown
     #[arg(long)]
     reference: bool,
+    /// Every command with its options, as tables in Markdown
+    #[arg(long)]
+    commands: bool,
 }
 
 pub(super) fn run(arguments: &ConfigArguments) -> Result<u8> {
@@ -21,6 +24,9 @@ pub(super) fn run(arguments: &ConfigArguments) -> Result<u8> {
     }
     if arguments.reference {
         print::text(config::reference().trim_end())?;
+    }
+    if arguments.commands {
+        print::text(reference::commands().trim_end())?;
     }
     Ok(0)
 }

@@ -10,6 +10,7 @@ mod import;
 mod init;
 mod moment;
 mod print;
+mod reference;
 mod restore;
 mod run;
 mod timeline;

@@ -20,9 +20,9 @@ pub(super) struct RestoreArguments {
     /// A new file, NAME.parquet or NAME.csv [default: CSV to standard output]
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Between the cells of CSV; \t is a tab
-    #[arg(long, value_name = "CHARACTER", default_value = ",")]
-    delimiter: String,
+    /// Between the cells of CSV; \t is a tab [default: the table's `sep`]
+    #[arg(long, value_name = "CHARACTER")]
+    delimiter: Option<String>,
 }
 
 pub(super) fn run(shell: &Shell, arguments: &RestoreArguments) -> Result<u8> {
@@ -55,7 +55,7 @@ pub(super) fn run(shell: &Shell, arguments: &RestoreArguments) -> Result<u8> {
 }
 
 fn output(arguments: &RestoreArguments) -> Result<Output> {
-    let delimiter = delimiter(&arguments.delimiter)?;
+    let delimiter = arguments.delimiter.as_deref().map(delimiter).transpose()?;
     let Some(path) = arguments.output.clone() else {
         if arguments.common.json {
             return Err(Error::config("InvalidOutput", "standard output cannot take both the rows and `--json`")

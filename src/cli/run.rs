@@ -36,7 +36,7 @@ pub(super) struct RunArguments {
     /// Compare also where the source's version has not changed
     #[arg(long)]
     force: bool,
-    /// Let these tables (or all) lose more rows than `max_deleted_fraction`
+    /// Let these tables (or all) lose most of their rows or their file, be empty or cut, or be read from another path
     #[arg(long, value_name = "TABLE", num_args = 0..)]
     approve_deletes: Option<Vec<String>>,
     /// The time and identity of the run, as an event has them [default: now]

@@ -1,7 +1,7 @@
 //! Every key of the document, described once: what may occur, what the reference says of it, and the JSON Schema.
 
 use super::sqlserver::{ENCRYPTION, IMAGES, METADATA_COLUMNS};
-use super::tables::{ESCAPE, ON_DUPLICATE_KEY, ON_NULL_KEY, SCHEMA, UPDATE_DETECTION};
+use super::tables::{ESCAPE, HEADER, ON_DUPLICATE_KEY, ON_NULL_KEY, SCHEMA, UPDATE_DETECTION};
 use super::{UNITS, source};
 
 /// A key of an object of the document.
@@ -56,7 +56,7 @@ pub(super) static ROOT: [Key; 7] = [
     key(
         "source",
         Form::Object(&SQLSERVER),
-        "what is read, if it is not the Kaggle dataset `dataset_name`: see below",
+        "what is read, if it is not the Kaggle dataset `dataset_name`, and more about that: see below",
         "Kaggle",
     ),
     key("aws", Form::Object(&AWS), "where the lake is, if it is in S3", "`CDC_LAKE`, `--lake`"),
@@ -66,8 +66,15 @@ pub(super) static ROOT: [Key; 7] = [
 ];
 
 /// `source` where it is Kaggle.
-pub(super) static KAGGLE: [Key; 1] =
-    [required("type", Form::Choice(|| choices(&source::TYPES)), "`kaggle`, or `sqlserver` with the keys below")];
+pub(super) static KAGGLE: [Key; 2] = [
+    required("type", Form::Choice(|| choices(&source::TYPES)), "`kaggle`, or `sqlserver` with the keys below"),
+    key(
+        "not_ready_after_minutes",
+        Form::FromZero,
+        "how long Kaggle may take to prepare a new version; 0 for ever",
+        "1440",
+    ),
+];
 
 /// `source` where it is a SQL Server.
 pub(super) static SQLSERVER: [Key; 16] = [
@@ -130,10 +137,15 @@ pub(super) static LIMITS: [Key; 2] = [
 
 const ESCAPE_MEANING: &str = "how a cell holds a quote: doubled, or behind a backslash, which then escapes backslashes, delimiters and line ends, too";
 
+const HEADER_MEANING: &str = "what names the columns of a text file: its `first_line`, or, with `none`, the keys of `columns`, all of them in the order of the file";
+
+const COLUMNS: &str =
+    "types that are fixed: `{\"vl\": \"decimal(10,2)\"}`; `auto` infers one, as for a column that is not named";
+
 const FILE: &str = "the file's path within the dataset, such as `train/data.csv`, or a pattern (`*`, `?`, `[0-9]`, `**`) of the paths of several files that make one table, such as `sales.csv/part-*`";
 
 /// An element of `tables`.
-pub(super) static TABLE: [Key; 15] = [
+pub(super) static TABLE: [Key; 16] = [
     required(
         "name",
         Form::Text,
@@ -143,6 +155,7 @@ pub(super) static TABLE: [Key; 15] = [
     key("sep", Form::Text, "the delimiter: one character, or `tab`", "what a first line `sep=;` says, else `,`"),
     key("quote", Form::Text, "what is around a cell that needs it: one character, or `none`", "`\"`"),
     key("escape", Form::Choice(|| choices(&ESCAPE)), ESCAPE_MEANING, "`doubled`"),
+    key("header", Form::Choice(|| choices(&HEADER)), HEADER_MEANING, "`first_line`"),
     required("pk", Form::Texts, "the key: a column or a list of columns"),
     key("date_field", Form::Text, "the column whose increase marks an update, compared in its own type", "none"),
     key(
@@ -158,7 +171,7 @@ pub(super) static TABLE: [Key; 15] = [
         "UTF-8, else guessed",
     ),
     key("null_values", Form::Texts, "cell texts that mean null, beside the empty one", "none"),
-    key("columns", Form::ColumnTypes, "types that are fixed: `{\"vl\": \"decimal(10,2)\"}`", "inferred"),
+    key("columns", Form::ColumnTypes, COLUMNS, "inferred"),
     key(
         "on_duplicate_key",
         Form::Choice(|| choices(&ON_DUPLICATE_KEY)),

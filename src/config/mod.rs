@@ -99,7 +99,7 @@ impl Config {
         let config = resolve(&document, environment, overrides, &faults);
         faults
             .finish("InvalidConfig", &text.origin, config)
-            .map_err(|error| error.hint("correct each of them; the README lists every key under \"Configuration\""))
+            .map_err(|error| error.hint("correct each of them; `cdc-to-s3 config --reference` lists every key"))
     }
 }
 

@@ -8,12 +8,10 @@ use super::keys::{CAPTURED_TABLE, Form, KAGGLE, Key, ROOT, TABLE};
 /// can be chosen as it is written here. Faults of more than one key, and of the meaning of texts, are found by the program
 /// only.
 pub fn schema() -> Value {
-    let mut schema = object(&ROOT);
     let captured =
         json!({"properties": {"source": {"properties": {"type": {"const": "sqlserver"}}, "required": ["type"]}}});
-    let head = json!({
-        "$schema": "http://json-schema.org/draft-07/schema#",
-        "title": "Configuration of cdc-to-s3",
+    let head = json!({"$schema": "http://json-schema.org/draft-07/schema#", "title": "Configuration of cdc-to-s3"});
+    let by_source = json!({
         "if": {"required": ["source"], "allOf": [captured]},
         "then": {"properties": {"tables": {"items": object(&CAPTURED_TABLE)}}},
         "else": {
@@ -24,10 +22,9 @@ pub fn schema() -> Value {
             },
         },
     });
-    if let (Value::Object(schema), Value::Object(head)) = (&mut schema, head) {
-        schema.extend(head);
-    }
-    schema
+    let parts = [head, object(&ROOT), by_source].into_iter();
+    let keys = parts.flat_map(|part| if let Value::Object(keys) = part { keys } else { Map::new() });
+    Value::Object(keys.collect())
 }
 
 fn object(keys: &[Key]) -> Value {
@@ -69,11 +66,11 @@ fn value(form: &Form) -> Value {
 }
 
 /// The usual names of the types, of which an editor offers a choice.
-const COLUMN_TYPES: [&str; 8] =
-    ["bool", "int64", "double", "decimal(10,2)", "date", "timestamp", "timestamptz", "string"];
+const COLUMN_TYPES: [&str; 9] =
+    ["auto", "bool", "int64", "double", "decimal(10,2)", "date", "timestamp", "timestamptz", "string"];
 
 /// All names of the types.
-const COLUMN_TYPE: &str = "^(bool|boolean|int|int64|bigint|integer|long|double|float|float64|date|timestamp|datetime|\
+const COLUMN_TYPE: &str = "^(auto|bool|boolean|int|int64|bigint|integer|long|double|float|float64|date|timestamp|datetime|\
 timestamptz|string|text|str|decimal\\([0-9]+(, ?[0-9]+)?\\))$";
 
 #[cfg(test)]
@@ -84,7 +81,7 @@ mod tests {
     #[test]
     fn the_types_of_the_schema_are_types() {
         let names = COLUMN_TYPE.trim_matches(['^', '$', '(', ')']).split('|').filter(|name| !name.contains('\\'));
-        for name in names.chain(COLUMN_TYPES) {
+        for name in names.chain(COLUMN_TYPES).filter(|name| *name != "auto") {
             assert!(name.parse::<ColumnType>().is_ok(), "{name}");
         }
     }

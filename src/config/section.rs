@@ -1,10 +1,15 @@
 //! One JSON object being read: typed look-ups that note what is wrong, with its path, and go on.
 
+use std::time::Duration;
+
 use serde_json::{Map, Value};
 
 use super::faults::Faults;
 use super::json::join;
 use crate::near::near;
+
+/// A year: no more is meant by anybody.
+const MAX_MINUTES: f64 = 366.0 * 24.0 * 60.0;
 
 /// An object of a document. Each look-up gives `None` for a key that is absent or null, and also for a faulty value,
 /// which it has then noted.
@@ -40,6 +45,19 @@ impl<'v> Section<'v> {
     /// Whether a key is there and not null.
     pub(crate) fn has(&self, key: &str) -> bool {
         self.value(key).is_some()
+    }
+
+    /// A limit in minutes, of which zero mean for ever.
+    pub(crate) fn minutes(&self, key: &str, default: Duration) -> Option<Duration> {
+        match self.number(key) {
+            None => Some(default),
+            Some(0.0) => None,
+            Some(minutes) if minutes > 0.0 && minutes <= MAX_MINUTES => Some(Duration::from_secs_f64(minutes * 60.0)),
+            Some(_) => {
+                self.fault(key, "must be a number of minutes, at most a year, or 0 for no limit");
+                None
+            }
+        }
     }
 
     /// The value of a key as it stands.

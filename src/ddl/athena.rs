@@ -8,7 +8,7 @@ use super::{Changes, Described};
 use crate::error::{Error, Result};
 use crate::lake::store::LakeUrl;
 use crate::source::sqlserver::MetadataColumns;
-use crate::table::OP_COLUMN;
+use crate::table::{OP_COLUMN, fold};
 
 /// What the names of a table's log and of its view end with.
 const LOG: &str = "_cdc";
@@ -102,7 +102,7 @@ fn unaccented(letter: char) -> char {
 fn refuse_collisions(table: &Described) -> Result<()> {
     let mut seen: BTreeMap<String, &str> = BTreeMap::new();
     for name in table.log.iter().map(|column| column.name()) {
-        if let Some(other) = seen.insert(name.to_lowercase(), name) {
+        if let Some(other) = seen.insert(fold(name), name) {
             return Err(Error::data(
                 "ColumnsCollide",
                 format!("table `{}`: Athena cannot tell the columns `{other}` and `{name}` apart", table.table),

@@ -31,11 +31,7 @@ impl LookupPlan {
         pk: &[String],
         order: Option<(&str, ColumnType)>,
     ) -> Result<Self> {
-        let older = |older: &&TableSchema| -> Result<Option<PrintPlan>> {
-            Ok(Some(PrintPlan::new(schema, older, pk, None)?).filter(PrintPlan::reads_older_types))
-        };
-        let own = PrintPlan::new(schema, schema, pk, order)?;
-        Ok(Self { own, older: schemas.iter().map(older).collect::<Result<_>>()? })
+        Self::reading(schema, schemas, pk, order, |older| PrintPlan::new(schema, older, pk, None))
     }
 
     /// Like [`Self::new`], but outside of the key all texts of one number are the same value.
@@ -45,9 +41,18 @@ impl LookupPlan {
         pk: &[String],
         order: Option<(&str, ColumnType)>,
     ) -> Result<Self> {
-        let older = |older: &&TableSchema| -> Result<Option<PrintPlan>> {
-            Ok(Some(PrintPlan::of_any_spelling(schema, older, pk)?).filter(PrintPlan::reads_older_types))
-        };
+        Self::reading(schema, schemas, pk, order, |older| PrintPlan::of_any_spelling(schema, older, pk))
+    }
+
+    /// `as_in` gives the plan for rows as those of an older schema.
+    fn reading(
+        schema: &TableSchema,
+        schemas: &[&TableSchema],
+        pk: &[String],
+        order: Option<(&str, ColumnType)>,
+        as_in: impl Fn(&TableSchema) -> Result<PrintPlan>,
+    ) -> Result<Self> {
+        let older = |older: &&TableSchema| Ok(Some(as_in(older)?).filter(PrintPlan::reads_older_types));
         let own = PrintPlan::new(schema, schema, pk, order)?;
         Ok(Self { own, older: schemas.iter().map(older).collect::<Result<_>>()? })
     }

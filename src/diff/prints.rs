@@ -1,11 +1,13 @@
 //! Fingerprints of rows: what the index keeps and what two snapshots are compared by.
 
 use arrow::array::{Array, ArrayRef, RecordBatch};
+use chrono::DateTime;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
 use super::cells::{Cell, Cells, OlderType};
 use crate::error::{Error, Result};
-use crate::table::{Column, ColumnType, TableSchema, convert};
+use crate::table::cell as parse;
+use crate::table::{Column, ColumnType, Reading, TableSchema, convert};
 
 /// The order-independent fingerprint of a set of rows: the sum of their fingerprints, modulo 2^128.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -199,7 +201,7 @@ pub enum Orders {
     Narrow(Vec<i64>),
     /// Decimals.
     Wide(Vec<i128>),
-    /// Texts, in the order of their bytes.
+    /// Texts, in the order of their bytes; those of moments in one form.
     Text(Vec<Option<Box<str>>>),
 }
 
@@ -252,7 +254,19 @@ impl Orders {
 }
 
 fn text(cell: Cell<'_>) -> Option<Box<str>> {
-    if let Cell::Text(text) = cell { Some(text.into()) } else { None }
+    if let Cell::Text(text) = cell { Some(sortable(text)) } else { None }
+}
+
+/// A text of a date field that has become text, so that one moment is one text however it is written: an object of the log
+/// from before holds the moment, a later one what the source wrote.
+fn sortable(text: &str) -> Box<str> {
+    let written = |micros: i64, zone: &str| {
+        let moment = DateTime::from_timestamp_micros(micros)?;
+        Some(format!("{}{zone}", moment.format("%Y-%m-%d %H:%M:%S%.6f")).into_boxed_str())
+    };
+    let local = || parse::timestamp(text).and_then(|micros| written(micros, ""));
+    let instant = || parse::timestamp_utc(text, Reading::Lenient).and_then(|micros| written(micros, "Z"));
+    local().or_else(instant).unwrap_or_else(|| text.into())
 }
 
 fn wide(cell: Cell<'_>) -> i128 {
@@ -297,6 +311,17 @@ mod tests {
             assert!(orders.exceeds(row, &orders, row - 1), "{row}");
             assert!(!orders.exceeds(row - 1, &orders, row), "{row}");
         }
+    }
+
+    #[test]
+    fn one_moment_is_one_text_however_it_is_written() {
+        for text in ["2024-01-31T10:00:00", "2024-01-31 10:00", "2024-01-31 10:00:00.000"] {
+            assert_eq!(&*sortable(text), "2024-01-31 10:00:00.000000", "{text}");
+        }
+        for text in ["2024-01-31T10:00:00Z", "2024-01-31 07:00:00-03:00"] {
+            assert_eq!(&*sortable(text), "2024-01-31 10:00:00.000000Z", "{text}");
+        }
+        assert_eq!(&*sortable("unknown"), "unknown");
     }
 
     #[test]

@@ -32,19 +32,28 @@ pub async fn examine(store: &dyn ObjectStore, diagnosis: &mut Diagnosis) {
     leftovers(store, diagnosis).await;
 }
 
-/// What killed runs have left of their uploads, which costs money where no rule of the bucket removes it. Whoever may not list
-/// uploads does not learn of any: a run does not need that.
+/// What killed runs have left of their uploads, which costs money where no rule of the bucket removes it.
 async fn leftovers(store: &dyn ObjectStore, diagnosis: &mut Diagnosis) {
-    let Ok(found) = store.leftovers().await else { return };
+    let found = match store.leftovers().await {
+        Ok(found) => found,
+        Err(error) => return unlisted(&error, diagnosis),
+    };
     let Some(oldest) = found.iter().min_by_key(|upload| upload.since) else { return };
     let since = oldest.since.and_then(|seconds| DateTime::from_timestamp(seconds, 0));
     let since = since.map_or_else(String::new, |since| format!(", started at {}", since.format("%Y-%m-%dT%H:%M:%SZ")));
     diagnosis.warning(
         "lake: uploads",
         format!("{} upload(s) are neither completed nor aborted, the oldest of {}{since}", found.len(), oldest.key),
-        "nothing, while a run is at work; else give the bucket a lifecycle rule with AbortIncompleteMultipartUpload after one day \
-         (the stack's own bucket has it), or abort them with `aws s3api abort-multipart-upload`",
+        "nothing, while a run is at work; the next run that stores the table anew aborts what killed ones have left of it. For tables \
+         that are gone, give the bucket a lifecycle rule with AbortIncompleteMultipartUpload after one day (the stack's own \
+         bucket has it), or use `aws s3api abort-multipart-upload`",
     );
+}
+
+/// No run needs to list uploads, but what killed ones have left then stays.
+fn unlisted(error: &Error, diagnosis: &mut Diagnosis) {
+    let hint = error.advice().unwrap_or("see the cause");
+    diagnosis.warning("lake: uploads", format!("what killed runs have left cannot be listed: {error}"), hint);
 }
 
 async fn conditions(store: &dyn ObjectStore) -> Result<()> {

@@ -4,13 +4,19 @@
 //! The objects of a log are a chain: each holds every change after the end of the one before it and up to its own end, its
 //! position. Ranges without changes are examined without an object, and belong to the range of the next one.
 
+use std::collections::HashSet;
+
 use chrono::{DateTime, NaiveDateTime, Utc};
+use futures_util::{StreamExt, TryStreamExt, stream};
 use serde::{Deserialize, Serialize};
 
 use super::footer::Footer;
 use super::layout::{Place, RunTime, STATES, is_state};
+use super::log::AT_ONCE;
+use super::outline::vanished;
+use super::parquet::read_footer;
 use super::state::{Head, STATE_LIMIT, State};
-use super::store::{ObjectStore, read_all};
+use super::store::{Listed, ObjectStore, read_all};
 use crate::error::{Error, Result};
 use crate::position::{Lsn, Position};
 use crate::table::{Provenance, TableName, TableSchema};
@@ -174,6 +180,7 @@ pub fn head(run_at: RunTime, position: Lsn, rows: u64, captured: CapturedHead) -
         schema: TableSchema::default(),
         captured: Some(captured),
         provenance: Provenance::default(),
+        settings: None,
     }
 }
 
@@ -205,8 +212,11 @@ pub(crate) async fn tables(
     wanted: Option<&[String]>,
 ) -> Result<CapturedTables> {
     let mut found = CapturedTables::default();
-    for entry in store.list(STATES, None).await?.into_iter().filter(|entry| is_state(&entry.key)) {
-        match table(store, &entry.key, schema_in_path).await {
+    let states = store.list(STATES, None).await?.into_iter().filter(|entry| is_state(&entry.key));
+    let read = |entry: Listed| async move { (table(store, &entry.key, schema_in_path).await, entry) };
+    let mut read = stream::iter(states).map(read).buffered(AT_ONCE);
+    while let Some((state, entry)) = read.next().await {
+        match state {
             Ok(None) => {}
             Ok(Some(table)) => {
                 if wanted.is_none_or(|wanted| wanted.iter().any(|name| name == table.place.table())) {
@@ -234,6 +244,18 @@ pub(crate) async fn table(store: &dyn ObjectStore, key: &str, schema_in_path: bo
     let Some(head) = State::parse(&bytes, key)?.head else { return Ok(None) };
     let Some(captured) = head.captured.clone() else { return Ok(None) };
     Ok(Some(CapturedTable { place: place(&captured, schema_in_path)?, head, captured }))
+}
+
+/// The parts of a table's first load by their footers, from the first one on, as far as they are there without a gap.
+pub(crate) async fn load_parts(store: &dyn ObjectStore, place: &Place) -> Result<Vec<(String, Footer)>> {
+    let there = store.list(place.full_load_prefix(), None).await?;
+    let there: HashSet<String> = there.into_iter().map(|entry| entry.key).collect();
+    let keys = (1..).map(|number| place.full_load_part(number)).take_while(|key| there.contains(key));
+    let read = |key: String| async move {
+        let (footer, _) = read_footer(store, &key).await?.ok_or_else(|| vanished(&key))?;
+        Ok((key, footer))
+    };
+    stream::iter(keys.collect::<Vec<_>>()).map(read).buffered(AT_ONCE).try_collect().await
 }
 
 /// What the key of a state calls its table: `schema.table`, or the table alone where the schema is not in the keys.

@@ -31,7 +31,7 @@ use crate::workspace::Workspace;
 const ENTRY: &str = "cdc_to_s3.fingerprints";
 
 /// The version of the fingerprints and of their file. It changes with the way in which rows are fingerprinted.
-const FORMAT_VERSION: u32 = 1;
+const FORMAT_VERSION: u32 = 2;
 
 /// A smaller full load is read as fast as its fingerprints are.
 pub const WORTH_KEEPING_ROWS: u64 = 4096;

@@ -53,6 +53,8 @@ pub struct Footer {
     pub deleted: u64,
     /// Rows that changed without their date field moving on; they are in the full load only.
     pub silent_changes: u64,
+    /// Of a full load: whether it may hold silent changes, of this run or an earlier one, which the log does not give.
+    pub has_silent_rows: bool,
     /// The order-independent fingerprint of the snapshot after this run, 32 hexadecimal digits.
     pub row_set_hash: String,
     /// The table's schema, without the `op` column.
@@ -82,6 +84,7 @@ impl Footer {
             updated: 0,
             deleted: 0,
             silent_changes: 0,
+            has_silent_rows: false,
             row_set_hash: String::new(),
             schema: TableSchema::default(),
             captured: None,
@@ -132,6 +135,7 @@ impl Footer {
             text("row_set_hash", self.row_set_hash.clone()),
             text("schema", json(&self.schema)),
         ];
+        entries.extend(self.has_silent_rows.then(|| text("has_silent_rows", json(&true))));
         entries.extend(self.captured.as_ref().map(|captured| text("captured", json(captured))));
         let provenance = Some(&self.provenance).filter(|provenance| !provenance.is_unknown());
         entries.extend(provenance.map(|provenance| text("provenance", json(provenance))));
@@ -159,6 +163,7 @@ impl Footer {
             updated: entries.parsed("updated")?,
             deleted: entries.parsed("deleted")?,
             silent_changes: entries.parsed("silent_changes")?,
+            has_silent_rows: entries.optional("has_silent_rows")?.unwrap_or_default(),
             row_set_hash: entries.text("row_set_hash")?.to_owned(),
             schema: entries.json("schema")?,
             captured: entries.optional("captured")?,

@@ -136,6 +136,11 @@ impl Place {
         }
     }
 
+    /// The folder of the full load and its parts.
+    pub fn full_load_prefix(&self) -> &str {
+        self.full_load.rsplit_once('/').map_or("", |(folder, _)| &self.full_load[..=folder.len()])
+    }
+
     /// The folder of the table's log.
     pub fn cdc_prefix(&self) -> &str {
         &self.cdc
@@ -155,6 +160,14 @@ impl Place {
     /// The state of the table.
     pub fn state(&self) -> &str {
         &self.state
+    }
+
+    /// Whether this is the key of an object with rows of the table: of its log, its full load, or the fingerprints beside that.
+    pub fn holds(&self, key: &str) -> bool {
+        let of_full_load = key.strip_prefix(&self.full_load).and_then(|rest| rest.strip_suffix(".parquet"));
+        let is_full_load = of_full_load.is_some_and(|rest| rest.is_empty() || rest.starts_with("_part_"));
+        let beside = self.state.strip_suffix("json").zip(key.strip_suffix("fingerprints"));
+        is_full_load || beside.is_some_and(|(state, key)| state == key) || self.cdc_run_at(key).is_some()
     }
 }
 
@@ -233,6 +246,10 @@ mod tests {
         assert_eq!([run_of(&run(run_at)), stamp_of(&key)], [Some(run_at); 2]);
         assert_eq!([run_of("_runs/2026.json"), stamp_of("é.parquet"), stamp_of("é0261120_090501.parquet")], [None; 3]);
         assert_eq!(run_at.to_string(), "2026-11-20T09:05:01Z");
+        let place = Place::from(&table);
+        let other = cdc(&TableName::parse("client").unwrap(), run_at);
+        assert!([&key, &full_load(&table), &fingerprints(&table)].iter().all(|key| place.holds(key)));
+        assert!(!["_state/clientes.json", "full-load/u/u.parquet", &other].iter().any(|key| place.holds(key)));
         for other in ["cdc/clientes/_SUCCESS", "cdc/clientes/clientes_2026.parquet", "cdc/x/x_20261120_090501.parquet"]
         {
             assert_eq!(cdc_run_at(&table, other), None, "{other}");
@@ -249,7 +266,9 @@ mod tests {
         assert_eq!(plain.cdc_run_at(&key), Some(run_at));
         assert_eq!((plain.table(), plain.state()), ("dbo.Order", "_state/Order.json"));
         assert_eq!(plain.full_load_part(1), "full-load/Order/Order.parquet");
+        assert_eq!(plain.full_load_prefix(), "full-load/Order/");
         assert_eq!(plain.full_load_part(2), "full-load/Order/Order_part_00002.parquet");
+        assert!([key, plain.full_load_part(1), plain.full_load_part(2)].iter().all(|key| plain.holds(key)));
         let deep = Place::captured(&database, "dbo", &table, true);
         assert_eq!(deep.cdc(run_at), "Shop/dbo/Order/cdc/Order_cdc_20261120_090501.parquet");
         assert_eq!(deep.full_load(), "full-load/dbo/Order/Order.parquet");

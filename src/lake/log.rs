@@ -9,8 +9,8 @@ use super::parquet::{Written, read_footer, read_writer};
 use super::store::{Listed, ObjectStore};
 use crate::error::Result;
 
-/// So many footers are asked for at once.
-const AT_ONCE: usize = 32;
+/// So many objects are asked for at once.
+pub(crate) const AT_ONCE: usize = 32;
 
 /// The objects of a table's log, oldest first, tombstones included. Those of another program that an imported log begins after
 /// are none of it; any other one is a fault where its footer is read.

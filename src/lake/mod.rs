@@ -6,12 +6,15 @@ pub mod commit;
 pub(crate) mod fetch;
 pub mod fingerprints;
 pub mod footer;
+pub(crate) mod gap;
 pub mod layout;
 pub(crate) mod log;
 pub mod outline;
 pub mod parquet;
 pub mod state;
 pub mod store;
+pub(crate) mod uploads;
+mod wanted;
 
 use std::sync::Arc;
 

@@ -20,6 +20,8 @@ pub struct BaseOutline {
     pub log: Vec<(String, Footer)>,
     /// The run time of the newest object of the whole log, whatever it is.
     pub last: Option<RunTime>,
+    /// The tag of a full load that is to be replaced and is no part of the base.
+    superseded: Option<ETag>,
     /// What another program wrote into the table's folders.
     pub inherited: Inherited,
 }
@@ -71,6 +73,22 @@ impl BaseOutline {
         Self::list(store, &table.into(), full_load, None).await?.begun_after(table)
     }
 
+    /// The whole log as the base, in place of the full load, which holds rows that the log does not give.
+    #[must_use]
+    pub fn without_full_load(mut self) -> Self {
+        if let Some((footer, etag)) = self.full_load.take() {
+            // A run of silent changes only has left no other object that its time could be known by.
+            self.last = self.last.max(Some(footer.run_at));
+            self.superseded = Some(etag);
+        }
+        self
+    }
+
+    /// Whether the full load may hold changes that the log does not give.
+    pub fn has_silent_rows(&self) -> bool {
+        self.full_load.as_ref().is_some_and(|(footer, _)| footer.has_silent_rows)
+    }
+
     async fn list(
         store: &dyn ObjectStore,
         place: &Place,
@@ -91,7 +109,7 @@ impl BaseOutline {
                 }
             }
         }
-        Ok(Self { full_load, log, last: newest.max(as_of), inherited })
+        Ok(Self { full_load, log, last: newest.max(as_of), superseded: None, inherited })
     }
 
     /// With an object of the log that was read by its key: it counts, whether the listing had it or not.
@@ -136,7 +154,7 @@ impl BaseOutline {
     #[must_use]
     pub fn up_to(&self, run_at: RunTime) -> Self {
         let log = self.log.iter().filter(|(_, footer)| footer.run_at <= run_at).cloned().collect();
-        Self { full_load: None, log, last: self.last, inherited: Inherited::default() }
+        Self { full_load: None, log, last: self.last, superseded: None, inherited: Inherited::default() }
     }
 
     /// The footer of the newest state, that of the last change or else of the full load.
@@ -166,7 +184,7 @@ impl BaseOutline {
 
     /// The tag of what the next checkpoint replaces, whoever wrote it.
     pub fn replaced(&self) -> Option<&ETag> {
-        self.etag().or(self.inherited.full_load.as_ref().map(|(etag, _)| etag))
+        self.etag().or(self.superseded.as_ref()).or(self.inherited.full_load.as_ref().map(|(etag, _)| etag))
     }
 }
 

@@ -47,6 +47,9 @@ pub struct Head {
     /// What the snapshot was read from, and what was guessed of it.
     #[serde(default, skip_serializing_if = "Provenance::is_unknown")]
     pub provenance: Provenance,
+    /// The digest of the settings it was read by ([`TableSpec::digest`](crate::table::TableSpec::digest)), where it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settings: Option<String>,
 }
 
 /// A run's intent: it names the CDC object before that exists.

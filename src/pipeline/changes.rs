@@ -12,15 +12,18 @@ use std::collections::HashSet;
 use std::future::Future;
 use std::time::Duration;
 
+use futures_util::{StreamExt, stream};
+
 use super::planned::plan_of;
 use super::{Asked, Plan, Run, report};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::lake::capture::{self, CapturedTable, Origin, name_of_state};
 use crate::lake::layout::{Place, RunTime, STATES, is_state};
+use crate::lake::log::AT_ONCE;
 use crate::places::{place, places};
 use crate::position::{Lsn, Position};
 use crate::report::{Report, RunStatus, TableReport};
-use crate::retry::spread;
+use crate::retry::{Pauses, retried};
 use crate::source::sqlserver::faults::{self, Moment};
 use crate::source::sqlserver::instances::{Tracked, tracked};
 use crate::source::sqlserver::{CommitTime, Database, Server, SqlServer};
@@ -30,8 +33,11 @@ use crate::trigger::Request;
 /// How often a question is put to the server before a passing fault of it ends the table.
 const ATTEMPTS: u32 = 4;
 
-/// The pause after the first passing fault; it doubles with each try.
+/// The pause after the first passing fault at the most; it doubles with each try.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
+
+/// The pause beyond which doubling stops.
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// What the tables of one run share.
 struct Shared<'a> {
@@ -122,30 +128,12 @@ fn planned_fence(request: &Request, newest: Lsn) -> Result<Lsn> {
 
 /// Puts a question to the server within the run's time, again where a fault may have passed.
 async fn ask<T, F: Future<Output = Result<T>>>(run: &Run<'_>, question: impl Fn() -> F) -> Result<T> {
-    let mut pause = FIRST_PAUSE;
-    for _ in 1..ATTEMPTS {
-        match run.within_deadline(question()).await {
-            Err(error) if is_passing(&error) => wait(&error, &mut pause).await,
-            answer => return answer,
-        }
-    }
-    run.within_deadline(question()).await
+    retried(run.request.deadline, ATTEMPTS, Pauses::new(FIRST_PAUSE, LONGEST_PAUSE), question).await
 }
 
 async fn commit_time(run: &Run<'_>, server: &dyn Server, lsn: Lsn) -> Result<Option<CommitTime>> {
     let lsns = [lsn];
     Ok(ask(run, || server.commit_times(&lsns)).await?.into_iter().next().flatten())
-}
-
-/// Whether asking again may help within this run.
-fn is_passing(error: &Error) -> bool {
-    error.kind() == Kind::Transient && error.code() != "OutOfTime"
-}
-
-async fn wait(error: &Error, pause: &mut Duration) {
-    tracing::warn!(error = %error.chain(), "the server did not answer; asking again");
-    tokio::time::sleep(spread(*pause)).await;
-    *pause *= 2;
 }
 
 impl<'a> Shared<'a> {
@@ -192,16 +180,10 @@ impl Shared<'_> {
         }
         let known: HashSet<String> =
             tables.iter().filter_map(|table| Some(self.place(table).ok()?.state().to_owned())).collect();
-        let mut lost = Vec::new();
-        for entry in self.run.within_deadline(self.run.store.list(STATES, None)).await? {
-            if is_state(&entry.key)
-                && !known.contains(&entry.key)
-                && let Some(report) = self.lost_table(&entry.key).await
-            {
-                lost.push(report);
-            }
-        }
-        Ok(lost)
+        let states = self.run.within_deadline(self.run.store.list(STATES, None)).await?;
+        let unknown = states.into_iter().map(|entry| entry.key).filter(|key| is_state(key) && !known.contains(key));
+        let lost = stream::iter(unknown).map(|key| async move { self.lost_table(&key).await }).buffered(AT_ONCE);
+        Ok(lost.filter_map(std::future::ready).collect().await)
     }
 
     /// The report of the table with this state; `None` for one that is not of this database. A state that cannot be read is

@@ -18,7 +18,7 @@ use crate::lake::store::Payload;
 use crate::position::Position;
 use crate::table::{
     ColumnType, Findings, OnDuplicateKey, PassError, Provenance, SchemaChange, TableFile, TableSchema, TableSpec,
-    empty_table,
+    UpdateDetection, empty_table,
 };
 use crate::trigger::{Deadline, out_of_time};
 
@@ -34,6 +34,8 @@ pub(super) struct Job {
     pub(super) stamp: Stamp,
     /// What the base was read from.
     pub(super) before: Provenance,
+    /// Whether the full load that is replaced may hold silent changes.
+    pub(super) silent_before: bool,
     /// What there is to say of the file already.
     pub(super) warnings: Vec<String>,
     pub(super) approve_deletes: bool,
@@ -50,6 +52,8 @@ pub(super) struct Stamp {
     pub(super) position: Option<Position>,
     /// What the lake knows the source by.
     pub(super) source: Option<String>,
+    /// The digest of the table's settings.
+    pub(super) settings: String,
     pub(super) previous_run_at: Option<RunTime>,
     /// The last CDC object of another program, if the log begins with this run.
     pub(super) log_begins_after: Option<String>,
@@ -201,6 +205,9 @@ fn footer(job: &Job, pass: &Pass, kind: FileKind) -> Footer {
         updated: counts.updated,
         deleted: counts.deleted,
         silent_changes: counts.silent,
+        has_silent_rows: kind == FileKind::FullLoad
+            && job.spec.update_detection == UpdateDetection::Date
+            && (job.silent_before || counts.silent > 0),
         row_set_hash: new_set.to_hex(),
         schema: pass.schema.clone(),
         log_begins_after: job.stamp.log_begins_after.clone().filter(|_| kind == FileKind::Cdc),
@@ -258,7 +265,8 @@ fn guard(job: &Job, schema: &TableSchema, outcome: &Outcome, plan: &PrintPlan) -
         return Ok(());
     }
     let name = &job.spec.name;
-    if counts.rows == 0 {
+    // A table that has no rows already was approved to have none.
+    if counts.rows == 0 && (rows_before > 0 || job.stored.is_none()) {
         return Err(empty_table(job.file.name(), name.as_str()).into());
     }
     #[expect(clippy::cast_precision_loss, reason = "a share of rows need not be exact")]

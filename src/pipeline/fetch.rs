@@ -46,7 +46,8 @@ pub(super) async fn compare_with_base(
     let destination = Destination { table: spec.name.clone(), run_at: stamp.run_at, workspace, stages };
     let (deadline, progress) = (run.request.deadline, run.progress.rows(spec.name.as_str()));
     let approved = run.request.approve_deletes.covers(&spec.name);
-    let known = Known { spec, stored: stored.as_ref(), before, approved };
+    let empty = outline.newest().is_some_and(|footer| footer.rows == 0);
+    let known = Known { spec, stored: stored.as_ref(), before, approved, empty };
     let FoundFile { file, warnings } = files::find(&archive, &known, &run.workspace)?;
     let job = Job {
         spec: spec.clone(),
@@ -55,6 +56,7 @@ pub(super) async fn compare_with_base(
         stored,
         stamp: stamp.clone(),
         before: before.clone(),
+        silent_before: outline.has_silent_rows(),
         warnings,
         approve_deletes: approved,
         destination,

@@ -21,9 +21,12 @@ pub(super) struct Known<'a> {
     pub(super) before: &'a Provenance,
     /// Whether the table may lose its file or read another.
     pub(super) approved: bool,
+    /// Whether the base has no rows, which was approved then: a file without rows has nothing to take from it.
+    pub(super) empty: bool,
 }
 
-/// Finds the table's file. One that is gone or holds nothing is approved to be a table without rows, if there is one to go.
+/// Finds the table's file. One that is gone or holds nothing is a table without rows where that is approved, and where it had no
+/// rows before.
 ///
 /// # Errors
 /// `FileMoved` (kind `Data`) where another file than before would be read in its place, and those of [`Archive::table`].
@@ -35,22 +38,37 @@ pub(super) fn find(archive: &Archive, known: &Known<'_>, workspace: &Workspace) 
     };
     file.remember(known.before);
     let warnings: Vec<String> = known.moved(&file)?.into_iter().collect();
-    match known.approved.then(|| file.reading(|file| file.header(known.spec))) {
+    match known.may_be_gone().then(|| file.reading(|file| file.header(known.spec))) {
         Some(Err(error)) if error.code() == "EmptyTable" => known.gone(error, Some(&file)),
         _ => Ok(FoundFile { file, warnings }),
     }
 }
 
 impl Known<'_> {
-    /// A table without rows in place of what is missing or empty, if that is approved. The file that was found, or else the
-    /// one before, is remembered.
+    fn may_be_gone(&self) -> bool {
+        self.approved || self.empty
+    }
+
+    /// A table without rows in place of what is missing or empty, if it may be. The file that was found, or else the one
+    /// before, is remembered.
     fn gone(&self, error: Error, found: Option<&TableFile>) -> Result<FoundFile> {
-        let Some(stored) = self.stored.filter(|_| self.approved) else { return Err(error) };
+        let Some(stored) = self.stored.filter(|_| self.may_be_gone()) else { return Err(self.with_approval(error)) };
         let files = found.map_or_else(|| self.before.files.clone(), |file| file.provenance().files);
         let name = files.first().cloned().unwrap_or_else(|| self.spec.name.to_string());
         let file = GoneFile::new(name, stored.clone(), Provenance { files, ..self.before.clone() });
-        let warnings = vec![format!("{error}: as approved, the table has no rows now")];
+        let warnings = match self.empty {
+            true => vec![format!("{error}: the table has had no rows since that was approved, so nothing is lost")],
+            false => vec![format!("{error}: as approved, the table has no rows now")],
+        };
         Ok(FoundFile { file: TableFile::Gone(file), warnings })
+    }
+
+    /// A table that is in the lake may really have lost its file.
+    fn with_approval(&self, error: Error) -> Error {
+        match error.advice().filter(|_| self.stored.is_some() && error.code() == "TableMissing").map(str::to_owned) {
+            Some(hint) => error.hint(format!("{hint}; if the table is really gone, run once with `approve_deletes`")),
+            None => error,
+        }
     }
 
     /// Refuses a file that is not where the table's was, unless it is in a better place.

@@ -131,7 +131,7 @@ async fn snapshots(asked: &Asked<'_>, tables: Vec<&TableSpec>) -> Result<Plan> {
     let (mut left, mut done) = (Vec::new(), Vec::new());
     for (spec, state) in tables.into_iter().zip(states) {
         match state {
-            Ok(state) if run.is_current(&state) => done.push(table::unchanged(spec, &state)),
+            Ok(state) if run.is_current(spec, &state) => done.push(table::unchanged(spec, &state)),
             _ => left.push(spec.name.to_string()),
         }
     }

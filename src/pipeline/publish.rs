@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::lake::commit::{StateVersion, Step, TableLog};
 use crate::lake::outline::BaseOutline;
 use crate::lake::state::Head;
-use crate::lake::store::ETag;
+use crate::lake::store::{ETag, ObjectStore};
 
 /// The slowest rate of upload reckoned with.
 const UPLOAD_BYTES_PER_SECOND: u64 = 4 * 1024 * 1024;
@@ -26,8 +26,13 @@ pub(super) struct Publication<'a> {
 
 /// What became of it.
 pub(super) enum Published {
-    /// It is in the lake. The tag is that of the full load, if it is ours.
-    Committed(Option<ETag>),
+    /// It is in the lake.
+    Committed {
+        /// The tag of the full load, if it is ours.
+        full_load: Option<ETag>,
+        /// Whether the head is ours: no other run had changed the state since our claim.
+        is_head: bool,
+    },
     /// Another run changed the state between our reading and our claim; nothing was stored.
     RaceLost,
     /// Another run took over our claim; what we had was not and will not be published.
@@ -52,11 +57,18 @@ impl Publication<'_> {
         cdc + self.found.full_load.0.len()
     }
 
+    /// Whether one of the objects comes to the store in parts.
+    pub(super) fn is_in_parts(&self, store: &dyn ObjectStore) -> bool {
+        let lengths = [self.found.cdc.as_ref().map_or(0, |(payload, _)| payload.len()), self.found.full_load.0.len()];
+        lengths.into_iter().any(|len| store.takes_in_parts(len))
+    }
+
     /// Claims, publishes, checkpoints and commits.
     pub(super) async fn store(&self, log: &TableLog<'_>) -> Result<Published> {
         if !self.writes() {
             let moved = log.commit(self.state, self.head(self.outline.etag().cloned())).await?;
-            return Ok(if moved == Step::Overtaken { Published::RaceLost } else { Published::Committed(None) });
+            let committed = Published::Committed { full_load: None, is_head: true };
+            return Ok(if moved == Step::Overtaken { Published::RaceLost } else { committed });
         }
         let (payload, footer) = &self.found.full_load;
         let mut steps = Steps::of(footer.table.as_str(), footer.run_at);
@@ -76,9 +88,9 @@ impl Publication<'_> {
             Step::Overtaken => (None, self.outline.etag().cloned()),
         };
         // A lost commit is as good: what was published is in the log that the faster run builds on.
-        let _committed = log.commit(&held, self.head(etag)).await?;
+        let committed = log.commit(&held, self.head(etag)).await?;
         steps.done("committed");
-        Ok(Published::Committed(ours))
+        Ok(Published::Committed { full_load: ours, is_head: committed != Step::Overtaken })
     }
 
     /// The state with our claim in it; `None` when another run was faster.
@@ -103,6 +115,7 @@ impl Publication<'_> {
             schema: found.schema.clone(),
             captured: None,
             provenance: found.provenance.clone(),
+            settings: Some(stamp.settings.clone()),
         }
     }
 }

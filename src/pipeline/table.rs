@@ -2,23 +2,24 @@
 
 use std::time::{Duration, Instant};
 
+use super::Run;
 use super::compare::{Comparison, Stamp};
 use super::fetch::{Compared, compare_with_base};
 use super::output::UnboundFingerprints;
 use super::publish::{Publication, Published};
 use super::steps::{Steps, milliseconds};
-use super::{Run, within};
 use crate::error::{Error, Kind, Result};
 use crate::lake::commit::{Entry, StateVersion, Step, TableLog};
 use crate::lake::fingerprints::{Fingerprints, Origin, WORTH_KEEPING_ROWS};
 use crate::lake::footer::Footer;
-use crate::lake::layout::{self, RunTime};
+use crate::lake::gap::expect_whole;
+use crate::lake::layout::{self, Place, RunTime};
 use crate::lake::outline::{BaseOutline, expect_key};
 use crate::lake::state::Head;
-use crate::lake::store::{ETag, Stages, Underway};
+use crate::lake::store::{ETag, Stages};
 use crate::position::Position;
 use crate::report::{TableReport, TableStatus};
-use crate::table::{Provenance, TableSchema, TableSpec};
+use crate::table::{Provenance, TableSchema, TableSpec, UpdateDetection};
 use crate::trigger::outside;
 
 /// How often a run enters a table anew after losing a race for its state.
@@ -26,9 +27,6 @@ const ENTRIES: u32 = 3;
 
 /// The time that storing the results may take at the least: some answers of the store, each in good time.
 const STORE_TIME: Duration = Duration::from_millis(500);
-
-/// Taking back what was not stored may take so long, at the most: nothing depends on it.
-const SETTLE_TIME: Duration = Duration::from_secs(5);
 
 /// How one entry ended.
 enum Ended {
@@ -77,14 +75,15 @@ async fn attempts(run: &Run<'_>, spec: &TableSpec, state: Result<StateVersion>) 
     Ok(busy(spec, "other runs kept changing the table's state"))
 }
 
-/// Whether another run replaced what this one was reading. What is there now has to be read, and compared with, instead.
-fn is_lost_race(error: &Error) -> bool {
-    matches!(error.code(), "FullLoadMoved" | "ObjectChanged")
+/// Whether another run replaced what this one was reading, or aborted what it was uploading. What is there now has to be
+/// read, and compared with, instead.
+pub(super) fn is_lost_race(error: &Error) -> bool {
+    matches!(error.code(), "FullLoadMoved" | "ObjectChanged" | "UploadAborted")
         && matches!(error.kind(), Kind::Conflict | Kind::Transient)
 }
 
 async fn enter(run: &Run<'_>, spec: &TableSpec, state: &StateVersion) -> Result<Ended> {
-    if run.is_current(state) {
+    if run.is_current(spec, state) {
         return adopt(run, spec, state).await;
     }
     if !run.is_source_of(state) {
@@ -108,8 +107,17 @@ async fn enter(run: &Run<'_>, spec: &TableSpec, state: &StateVersion) -> Result<
     if let Some((key, _)) = &fenced {
         run.abort_uploads(spec, key).await;
     }
-    let outline = fenced.into_iter().fold(outline, BaseOutline::with);
+    let mut outline = fenced.iter().cloned().fold(outline, BaseOutline::with);
     outline.newest().map_or(Ok(()), |footer| expect_key(footer, &spec.pk))?;
+    if let Err(gap) = expect_whole(&outline, spec, state.state.head.as_ref()) {
+        // Full load and log are read one after the other: what looks like a gap may be a run that came between.
+        return if run.state(spec).await? == *state { Err(gap) } else { Ok(Ended::RaceLost) };
+    }
+    // Changes that were silent so far are published now that every change is to be.
+    if spec.update_detection == UpdateDetection::Content && outline.has_silent_rows() {
+        let log = run.within_deadline(BaseOutline::read_all(run.store, &spec.name)).await?;
+        outline = fenced.into_iter().fold(log.without_full_load(), BaseOutline::with);
+    }
     if claim.as_ref().is_some_and(|claim| !log.still_ours(claim, &outline)) {
         return Ok(busy(spec, "another run has overtaken this one").into());
     }
@@ -120,6 +128,7 @@ async fn enter(run: &Run<'_>, spec: &TableSpec, state: &StateVersion) -> Result<
     let known = provenance(state, &outline).source;
     let stamp = Stamp {
         source: run.source.identity().or(known),
+        settings: spec.digest(),
         run_at: claim.as_ref().map_or_else(|| log.place(state, &outline), |claim| claim.run_at),
         owner: run.request.identity.clone(),
         position: claim.as_ref().map_or(Some(run.position.clone()), |claim| claim.position.clone()),
@@ -131,7 +140,11 @@ async fn enter(run: &Run<'_>, spec: &TableSpec, state: &StateVersion) -> Result<
     let started = Start { state, resumed: claim.is_some(), outline: &outline, stamp: &stamp };
     let ended = Box::pin(compare_and_store(run, spec, &started, stages)).await;
     run.settle(spec, underway).await;
-    ended
+    let Stored { ended, in_parts, .. } = ended?;
+    if in_parts {
+        run.abort_superseded(&Place::from(&spec.name), &layout::full_load(&spec.name)).await;
+    }
+    Ok(ended)
 }
 
 /// The table is where the run would bring it. A state that does not know its source yet learns it, once.
@@ -163,7 +176,22 @@ struct Start<'a> {
     stamp: &'a Stamp,
 }
 
-async fn compare_and_store(run: &Run<'_>, spec: &TableSpec, start: &Start<'_>, stages: Stages) -> Result<Ended> {
+/// What an entry has stored.
+struct Stored {
+    ended: Ended,
+    /// The tag of the full load, if it is ours.
+    full_load: Option<ETag>,
+    /// Whether objects that came in parts are committed, and the full load and the head are ours.
+    in_parts: bool,
+}
+
+impl Stored {
+    fn nothing(ended: impl Into<Ended>) -> Self {
+        Self { ended: ended.into(), full_load: None, in_parts: false }
+    }
+}
+
+async fn compare_and_store(run: &Run<'_>, spec: &TableSpec, start: &Start<'_>, stages: Stages) -> Result<Stored> {
     let Start { state, resumed, outline, stamp } = *start;
     let stored = stored_schema(state, outline);
     let mut steps = Steps::of(spec.name.as_str(), stamp.run_at);
@@ -173,12 +201,12 @@ async fn compare_and_store(run: &Run<'_>, spec: &TableSpec, start: &Start<'_>, s
     let counts = found.counts;
     steps.counted("compared", counts.rows, [counts.inserted, counts.updated, counts.deleted]);
     let publication = Publication { state, resumed, outline, found: &found, stamp };
-    let (ended, full_load) = finish(run, spec, &publication).await?;
-    if let Some(etag) = full_load.filter(|_| fingerprints.rows() >= WORTH_KEEPING_ROWS) {
+    let stored = finish(run, spec, &publication).await?;
+    if let Some(etag) = stored.full_load.clone().filter(|_| fingerprints.rows() >= WORTH_KEEPING_ROWS) {
         let origin = Origin::new(etag, &spec.pk, found.schema.order(spec));
         keep(run, spec, fingerprints, &origin, replaced).await;
     }
-    Ok(ended)
+    Ok(stored)
 }
 
 /// Keeps the fingerprints of the full load for the next run, which is only slower without them.
@@ -198,8 +226,8 @@ async fn keep(
     }
 }
 
-/// Stores what was found, unless it is only to be told. The tag is that of the full load, if it was written.
-async fn finish(run: &Run<'_>, spec: &TableSpec, publication: &Publication<'_>) -> Result<(Ended, Option<ETag>)> {
+/// Stores what was found, unless it is only to be told.
+async fn finish(run: &Run<'_>, spec: &TableSpec, publication: &Publication<'_>) -> Result<Stored> {
     let Publication { found, stamp, outline, .. } = *publication;
     let mut report = summary(spec, found);
     if let Some((_, rows)) = outline.inherited.full_load.as_ref().filter(|(_, rows)| *rows != found.counts.rows) {
@@ -207,22 +235,23 @@ async fn finish(run: &Run<'_>, spec: &TableSpec, publication: &Publication<'_>) 
             "the full load that is replaced has {rows} rows: make sure that the files are those of the version published last"
         ));
     }
-    report.warnings.extend(outline.changes().map(|(key, footer)| completed(key, footer)));
+    report.warnings.extend(unfinished(publication.state, outline).map(|(key, footer)| completed(key, footer)));
     if run.request.dry_run {
-        return Ok((report.into(), None));
+        return Ok(Stored::nothing(report));
     }
     run.require_time(STORE_TIME + publication.upload_time())?;
     let runner = run.runner(publication.upload_time());
     let log = TableLog::new(run.store, &spec.name, &runner);
-    let full_load = match run.within_deadline(publication.store(&log)).await? {
-        Published::Committed(full_load) => full_load,
-        Published::RaceLost => return Ok((Ended::RaceLost, None)),
-        Published::Overtaken => return Ok((busy(spec, "another run has overtaken this one").into(), None)),
+    let (full_load, is_head) = match run.within_deadline(publication.store(&log)).await? {
+        Published::Committed { full_load, is_head } => (full_load, is_head),
+        Published::RaceLost => return Ok(Stored::nothing(Ended::RaceLost)),
+        Published::Overtaken => return Ok(Stored::nothing(busy(spec, "another run has overtaken this one"))),
     };
     report.cdc_key = found.cdc.is_some().then(|| layout::cdc(&spec.name, stamp.run_at));
     report.full_load_key = publication.writes().then(|| layout::full_load(&spec.name));
     report.bytes_written = if publication.writes() { publication.bytes() } else { 0 };
-    Ok((report.into(), full_load))
+    let in_parts = is_head && full_load.is_some() && publication.is_in_parts(run.store);
+    Ok(Stored { ended: report.into(), full_load, in_parts })
 }
 
 async fn outline(run: &Run<'_>, spec: &TableSpec) -> Result<BaseOutline> {
@@ -282,6 +311,16 @@ fn summary(spec: &TableSpec, found: &Comparison) -> TableReport {
     }
 }
 
+/// The objects of runs that stopped before they committed: those after the head. Without a state nothing tells of a run that
+/// has not ended, unless a full load is behind the log.
+fn unfinished<'a>(
+    state: &StateVersion,
+    outline: &'a BaseOutline,
+) -> impl Iterator<Item = &'a (String, Footer)> + use<'a> {
+    let (head, is_known) = (committed(state), state.state.pending.is_some() || outline.full_load.is_some());
+    outline.changes().filter(move |(_, footer)| head.map_or(is_known, |head| footer.run_at > head))
+}
+
 /// What an earlier run published without getting to the full load: this one's counts do not hold it again.
 fn completed(key: &str, footer: &Footer) -> String {
     let Footer { inserted, updated, deleted, .. } = footer;
@@ -325,36 +364,11 @@ pub(super) fn log(report: &TableReport, run_at: RunTime) {
 }
 
 impl Run<'_> {
-    /// Waits until nothing is left of what was brought to the store and not stored: uploads, temporary files.
-    async fn settle(&self, spec: &TableSpec, underway: Underway) {
-        let ended = async {
-            underway.ended().await;
-            Ok(())
-        };
-        if within(self.late(SETTLE_TIME), ended).await.is_err() {
-            tracing::warn!(table = %spec.name, "parts of an upload may stay in the lake until a lifecycle rule removes them");
-        }
-    }
-
-    /// Aborts what the owner of a fenced claim has left of its uploads: it cannot publish any more. Nothing depends on it, and
-    /// the right to list uploads may be missing.
-    async fn abort_uploads(&self, spec: &TableSpec, cdc_key: &str) {
-        let keys = [cdc_key.to_owned(), layout::full_load(&spec.name), layout::fingerprints(&spec.name)];
-        let aborted = async {
-            for leftover in self.store.leftovers().await?.iter().filter(|leftover| keys.contains(&leftover.key)) {
-                self.store.abort(leftover).await?;
-                tracing::info!(table = %spec.name, key = leftover.key, "aborted the upload of a run that stopped");
-            }
-            Ok(())
-        };
-        if let Err(error) = within(self.late(SETTLE_TIME), aborted).await {
-            tracing::debug!(table = %spec.name, error = %error.chain(), "uploads of a run that stopped may be left");
-        }
-    }
-
-    /// Whether the table is at the run's position and nothing is pending.
-    pub(super) fn is_current(&self, state: &StateVersion) -> bool {
+    /// Whether the table is at the run's position, read by the same settings, and nothing is pending.
+    pub(super) fn is_current(&self, spec: &TableSpec, state: &StateVersion) -> bool {
+        let settings = state.state.head.as_ref().and_then(|head| head.settings.as_ref());
         !self.request.force
+            && settings.is_none_or(|settings| *settings == spec.digest())
             && state.state.pending.is_none()
             && state.position() == Some(&self.position)
             && self.is_source_of(state)

@@ -12,17 +12,18 @@ use super::csv::Csv;
 use crate::error::{Error, Result};
 use crate::lake::footer::Footer;
 use crate::lake::parquet::{Encoding, ParquetWriter};
-use crate::table::TableSchema;
+use crate::table::{TableSchema, TableSpec};
 
 /// What restored rows look like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// Parquet, as a full load.
     Parquet,
-    /// UTF-8, quoted as in RFC 4180; null is empty, an empty text is `""`.
+    /// As the table's `quote`, `escape` and `null_values` have it, so that it can be read again; null is empty, an empty text
+    /// is `""`.
     Csv {
-        /// Between two cells.
-        delimiter: u8,
+        /// Between two cells; `None` for the table's own.
+        delimiter: Option<u8>,
     },
 }
 
@@ -34,45 +35,55 @@ pub enum Output {
     Stream {
         /// What takes them.
         to: Box<dyn Write + Send>,
-        /// Between two cells.
-        delimiter: u8,
+        /// Between two cells; `None` for the table's own.
+        delimiter: Option<u8>,
     },
+}
+
+/// What is restored.
+pub(super) struct Restoring<'a> {
+    /// The schema of the rows.
+    pub(super) schema: &'a TableSchema,
+    pub(super) spec: &'a TableSpec,
+    /// Whether columns that the source no longer had are surely null.
+    pub(super) only_source: bool,
 }
 
 /// What was written.
 pub(super) struct Finished {
     pub(super) rows: u64,
+    /// What the format does not keep.
+    pub(super) warnings: Vec<String>,
 }
 
 /// Rows on their way out.
-pub(super) struct RowWriter {
-    rows: Rows,
+pub(super) struct RowWriter<'a> {
+    rows: Rows<'a>,
     file: Option<(NamedTempFile, PathBuf)>,
 }
 
-enum Rows {
+enum Rows<'a> {
     Parquet(Box<ParquetWriter>),
-    Csv(Csv<Box<dyn Write + Send>>),
+    Csv(Box<Csv<'a, Box<dyn Write + Send>>>),
 }
 
 impl Output {
-    /// Begins the output of rows in `schema`.
-    pub(super) fn begin(self, schema: &TableSchema) -> Result<RowWriter> {
+    /// Starts the output of a table's rows.
+    pub(super) fn begin<'a>(self, table: &Restoring<'a>) -> Result<RowWriter<'a>> {
+        let csv = |to, delimiter| Ok::<_, Error>(Rows::Csv(Box::new(Csv::begin(to, table, delimiter)?)));
         match self {
-            Self::Stream { to, delimiter } => {
-                Ok(RowWriter { rows: Rows::Csv(Csv::begin(to, schema, delimiter)?), file: None })
-            }
+            Self::Stream { to, delimiter } => Ok(RowWriter { rows: csv(to, delimiter)?, file: None }),
             Self::File(path, format) => {
                 let file = beside(&path)?;
                 let rows = match format {
                     Format::Parquet => {
-                        let writer = ParquetWriter::create(file.path().to_owned(), schema.arrow(), Encoding::Table);
+                        let writer =
+                            ParquetWriter::create(file.path().to_owned(), table.schema.arrow(), Encoding::Table);
                         Rows::Parquet(Box::new(writer))
                     }
                     Format::Csv { delimiter } => {
                         let to = File::create(file.path()).map_err(|error| unwritable(&path, error))?;
-                        let to: Box<dyn Write + Send> = Box::new(BufWriter::new(to));
-                        Rows::Csv(Csv::begin(to, schema, delimiter)?)
+                        csv(Box::new(BufWriter::new(to)), delimiter)?
                     }
                 };
                 Ok(RowWriter { rows, file: Some((file, path)) })
@@ -81,7 +92,7 @@ impl Output {
     }
 }
 
-impl RowWriter {
+impl RowWriter<'_> {
     /// Appends rows.
     pub(super) fn write(&mut self, batch: &RecordBatch) -> Result<()> {
         match &mut self.rows {
@@ -92,11 +103,11 @@ impl RowWriter {
 
     /// Ends the output; a file gets its name.
     pub(super) fn finish(self, footer: &Footer) -> Result<Finished> {
-        let rows = match self.rows {
+        let finished = match self.rows {
             Rows::Parquet(writer) => {
                 let rows = writer.rows();
                 writer.finish(footer.to_metadata())?;
-                rows
+                Finished { rows, warnings: Vec::new() }
             }
             Rows::Csv(writer) => writer.finish()?,
         };
@@ -106,7 +117,7 @@ impl RowWriter {
                 _ => unwritable(&path, error.error),
             })?;
         }
-        Ok(Finished { rows })
+        Ok(finished)
     }
 }
 

@@ -39,6 +39,7 @@ impl Plan {
         let first = runs().min().ok_or_else(|| never_run(store, table))?;
         let until = match at {
             At::Run(run_at) if runs().any(|run| run == run_at) => run_at,
+            At::Run(run_at) if run_at < first => run_at,
             At::Run(run_at) => return Err(unknown_run(table, run_at, runs())),
             At::Time(time) => RunTime::new(time),
         };
@@ -65,6 +66,12 @@ impl Plan {
     /// The footer of the state.
     pub(super) fn newest(&self) -> Option<&Footer> {
         self.log.last().map(|(_, footer)| footer).or(self.full_load.as_ref().map(|(footer, _)| footer))
+    }
+
+    /// Whether an object counts silent changes, whatever the table's configuration is now.
+    pub(super) fn has_silent_changes(&self) -> bool {
+        let full_load = self.full_load.as_ref().is_some_and(|(footer, _)| footer.has_silent_rows);
+        full_load || self.log.iter().any(|(_, footer)| footer.silent_changes > 0)
     }
 
     /// Fetches the objects.

@@ -1,27 +1,29 @@
 //! The replay: which row of which file is the last of its key, and the rows in one schema.
 
 use super::Restored;
-use super::output::{Finished, Output, RowWriter};
+use super::output::{Finished, Output, Restoring, RowWriter};
 use super::plan::{Plan, gap};
 use crate::diff::{Index, PrintPlan, SetHash};
 use crate::error::{Error, Result};
 use crate::lake::base::Base;
 use crate::lake::footer::{FileKind, Footer};
-use crate::table::{ColumnType, TableSchema, widen};
+use crate::table::{ColumnType, TableSchema, TableSpec, widen};
 
-/// Replays the objects of `plan`, which are in `base`, into `output`. A `dated` table may have changed silently.
-pub(super) fn replay(plan: &Plan, base: &Base, dated: bool, output: Output) -> Result<Restored> {
+/// Replays the objects of `plan`, which are in `base`, into `output`. A table with a date field may have changed silently.
+pub(super) fn replay(plan: &Plan, base: &Base, spec: &TableSpec, output: Output) -> Result<Restored> {
     let newest = plan.newest().ok_or_else(|| Error::internal("NothingPlanned", "there is nothing to restore"))?;
     let index = base.index(&newest.key_columns, None).map_err(|error| match error.code() {
         "BrokenLog" => gap(&newest.table, "the log does not follow from itself".to_owned(), None).caused_by(error),
         _ => error,
     })?;
+    let dated = spec.date_field.is_some() || plan.has_silent_changes();
     let respelt = base.schemas().iter().any(|older| becomes_text(older, &newest.schema));
     let as_computed = index.set_hash().to_hex() == newest.row_set_hash;
     if index.rows() != newest.rows || !(as_computed || dated || respelt) {
         return Err(not_the_snapshot(newest));
     }
-    let mut writer = output.begin(&newest.schema)?;
+    let restoring = Restoring { schema: &newest.schema, spec, only_source: as_computed || !dated };
+    let mut writer = output.begin(&restoring)?;
     let hash = write(base, &index, newest, &mut writer)?;
     let row_set_hash = hash.to_hex();
     let proven = row_set_hash == newest.row_set_hash;
@@ -29,7 +31,8 @@ pub(super) fn replay(plan: &Plan, base: &Base, dated: bool, output: Output) -> R
         return Err(not_the_snapshot(newest));
     }
     let footer = Footer { kind: FileKind::FullLoad, row_set_hash: row_set_hash.clone(), ..newest.clone() };
-    let Finished { rows } = writer.finish(&footer)?;
+    let Finished { rows, warnings: written } = writer.finish(&footer)?;
+    let warnings = if proven { plan.warnings.clone() } else { warnings(plan, dated, respelt) };
     Ok(Restored {
         table: newest.table.clone(),
         run_at: newest.run_at,
@@ -39,12 +42,12 @@ pub(super) fn replay(plan: &Plan, base: &Base, dated: bool, output: Output) -> R
         from_full_load: plan.full_load.is_some(),
         row_set_hash,
         proven,
-        warnings: if proven { plan.warnings.clone() } else { warnings(plan, dated, respelt) },
+        warnings: [warnings, written].concat(),
     })
 }
 
 /// Writes the rows that are there in the end, in the order of the log, and gives their fingerprint.
-fn write(base: &Base, index: &Index, newest: &Footer, writer: &mut RowWriter) -> Result<SetHash> {
+fn write(base: &Base, index: &Index, newest: &Footer, writer: &mut RowWriter<'_>) -> Result<SetHash> {
     let prints = PrintPlan::new(&newest.schema, &newest.schema, &newest.key_columns, None)?;
     let mut hash = SetHash::default();
     let schemas = base.schemas();

@@ -10,9 +10,10 @@ pub mod sqlserver;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use self::archive::Archive;
-use self::kaggle::{Dataset, Kaggle, Wanted};
+use self::kaggle::{Awaited, Dataset, Kaggle, Wanted};
 use self::sqlserver::{Lsn, SqlServer};
 pub use crate::config::Limits;
 use crate::error::{Error, Result};
@@ -37,6 +38,8 @@ pub enum Source {
         limits: Limits,
         /// The version to read; the newest if none is named.
         version: Option<u64>,
+        /// After how long a new version counts as one that does not get ready; `None` for never.
+        not_ready_after: Option<Duration>,
     },
     /// Files that are at hand already.
     Local {
@@ -63,10 +66,35 @@ impl Source {
     #[must_use]
     pub fn at(&self, version: u64) -> Self {
         match self.clone() {
-            Self::Kaggle { client, dataset, limits, .. } => {
-                Self::Kaggle { client, dataset, limits, version: Some(version) }
+            Self::Kaggle { client, dataset, limits, not_ready_after, .. } => {
+                Self::Kaggle { client, dataset, limits, version: Some(version), not_ready_after }
             }
             other => other,
+        }
+    }
+
+    /// The same source, which may take so long to prepare a version; `None` for ever.
+    #[must_use]
+    pub fn with_patience(mut self, patience: Option<Duration>) -> Self {
+        if let Self::Kaggle { not_ready_after, .. } = &mut self {
+            *not_ready_after = patience;
+        }
+        self
+    }
+
+    /// How long it may take to prepare a version.
+    pub(crate) fn patience(&self) -> Option<Duration> {
+        match self {
+            Self::Kaggle { not_ready_after, .. } => *not_ready_after,
+            Self::Local { .. } | Self::SqlServer(_) => None,
+        }
+    }
+
+    /// What is known of the newest version, which is not ready. Costs one API call.
+    pub(crate) async fn awaited(&self, deadline: Deadline) -> Result<Option<Awaited>> {
+        match self {
+            Self::Kaggle { client, dataset, .. } => client.awaited(dataset, deadline).await,
+            Self::Local { .. } | Self::SqlServer(_) => Ok(None),
         }
     }
 

@@ -1,8 +1,6 @@
 //! The configuration that follows from a survey, and the reasons for what it says.
 
-use std::collections::BTreeMap;
-
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::{DateCandidate, KeyCandidate, Survey, TableSurvey};
 use crate::error::{Error, Result};
@@ -64,6 +62,8 @@ struct Table<'a> {
     quote: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     escape: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    header: Option<&'static str>,
     pk: Key<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     date_field: Option<&'a str>,
@@ -71,8 +71,23 @@ struct Table<'a> {
     update_detection: Option<&'static str>,
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     null_values: &'a [String],
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    columns: &'a BTreeMap<String, ColumnType>,
+    #[serde(skip_serializing_if = "Columns::is_empty")]
+    columns: Columns<'a>,
+}
+
+/// Columns and their types, in this order.
+struct Columns<'a>(Vec<(&'a str, String)>);
+
+impl Columns<'_> {
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl Serialize for Columns<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, column_type)| (name, column_type)))
+    }
 }
 
 #[derive(Serialize)]
@@ -120,6 +135,16 @@ impl TableSurvey {
         }
     }
 
+    /// The columns that the configuration names: those whose type it declares, or where nothing else names them all.
+    fn configured_columns(&self) -> Columns<'_> {
+        let declared = |name: &str| self.declared.get(name).map(ToString::to_string);
+        let named = self.columns.iter().filter_map(|column| {
+            let column_type = declared(&column.name).or((!self.has_header).then(|| "auto".to_owned()))?;
+            Some((column.name.as_str(), column_type))
+        });
+        Columns(named.collect())
+    }
+
     /// The key that holds for all rows and is the likeliest.
     pub fn key(&self) -> Option<&KeyCandidate> {
         self.keys.first().filter(|key| key.repeats == 0)
@@ -153,7 +178,8 @@ fn entry<'a>(table: &'a TableSurvey, key: &'a KeyCandidate) -> Table<'a> {
         date_field,
         update_detection: date_field.map(|_| "content"),
         null_values: &table.null_values,
-        columns: &table.declared,
+        header: (!table.has_header).then_some("none"),
+        columns: table.configured_columns(),
     }
 }
 

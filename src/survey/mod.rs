@@ -25,7 +25,7 @@ use crate::error::{Error, Result};
 use crate::pipeline::Progress;
 use crate::source::archive::Archive;
 use crate::table::{
-    ColumnType, DEFAULT_DELIMITER, Dialect, Encoding, Escape, FileChoice, TableFile, TableName, TableSpec,
+    ColumnType, DEFAULT_DELIMITER, Dialect, Encoding, Escape, FileChoice, Header, TableFile, TableName, TableSpec,
 };
 use crate::workspace::Workspace;
 
@@ -66,7 +66,9 @@ pub struct TableSurvey {
     pub quote: Option<char>,
     /// Whether backslashes escape.
     pub escaped: bool,
-    /// What speaks for the dialect, and what against its header.
+    /// Whether the file names its columns.
+    pub has_header: bool,
+    /// What speaks for the dialect, and what against a header.
     pub notes: Vec<String>,
     /// The encoding that it is in; `None` for a file that is not text.
     pub encoding: Option<Encoding>,
@@ -148,6 +150,8 @@ fn table(
     let found = beginning.as_ref().map(|(text, _)| dialect::find(text));
     let mut spec = undecided(name, found.as_ref().map(|found| found.dialect).unwrap_or_default());
     spec.file.clone_from(&candidate.file);
+    let headless = beginning.as_ref().and_then(|(text, _)| first_row::headless(text, spec.dialect));
+    spec.header = headless.map(numbered).unwrap_or_default();
     let is_known = found.as_ref().is_none_or(|found| found.is_known);
     if candidate.doubtful && (!is_known || file.reading(|file| file.header(&spec))?.len() < 2) {
         return Err(files::prose(&candidate.path));
@@ -179,9 +183,7 @@ fn surveyed(
     dates.sort_by_key(|date| (!date.names_a_change, date.nulls, std::cmp::Reverse(date.newest.clone())));
     let is_text = reasons.is_some();
     let mut notes = reasons.unwrap_or_default();
-    if is_text && first_row::looks_like_data(&profile.schema) {
-        notes.push(NO_HEADER.to_owned());
-    }
+    notes.extend((spec.header != Header::FirstLine).then(|| NO_HEADER.to_owned()));
     let Dialect { delimiter, quote, escape } = spec.dialect;
     TableSurvey {
         file: file.name().to_owned(),
@@ -190,9 +192,9 @@ fn surveyed(
         delimiter: is_text.then(|| char::from(delimiter.unwrap_or(DEFAULT_DELIMITER))),
         quote: quote.filter(|_| is_text).map(char::from),
         escaped: escape == Escape::Backslash,
+        has_header: spec.header == Header::FirstLine,
         notes,
-        // What the beginning did not show, reading all of it did.
-        encoding: encoding.map(|encoding| file.detected().unwrap_or(encoding)),
+        encoding: encoding.map(|encoding| known_of_all(encoding, file.detected())),
         null_values: spec.null_values,
         declared: spec.columns,
         columns: profile.columns(),
@@ -202,9 +204,19 @@ fn surveyed(
     }
 }
 
+/// What the beginning did not show, reading all of it did. Files whose guesses differ have none that holds for all of them.
+fn known_of_all(beginning: Encoding, detected: Option<Encoding>) -> Encoding {
+    detected.unwrap_or(if matches!(beginning, Encoding::Other(_)) { Encoding::Utf8 } else { beginning })
+}
+
 /// What there is to say of a table whose first row looks like its others.
-const NO_HEADER: &str = "its first row looks like data, not like a header: if the file has no header, its first row is lost \
-and the columns have its values for names";
+const NO_HEADER: &str = "header is `none`: its first row looks like data, not like a header; its columns are called column_1, column_2, … \
+in the order of the file: rename them in `columns`, or take `header` and `columns` out if the first row is a header after all";
+
+/// Names for so many columns, as nothing else names them.
+fn numbered(columns: usize) -> Header {
+    Header::Configured((1..=columns).map(|number| format!("column_{number}")).collect())
+}
 
 /// The error for a text that no dialect cuts into records.
 fn not_split(file: &str) -> Error {

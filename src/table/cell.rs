@@ -14,6 +14,9 @@ use super::types::ColumnType;
 /// The greatest integer up to which every integer is exact in a double.
 pub(crate) const MAX_EXACT_INT: i64 = 1 << 53;
 
+/// The same number as a double.
+const MAX_EXACT_DOUBLE: f64 = 9_007_199_254_740_992.0;
+
 /// How a text is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reading {
@@ -145,8 +148,18 @@ fn lenient_double(text: &str) -> Option<f64> {
     let is_integer = whole.bytes().all(|byte| byte.is_ascii_digit());
     let mantissa = unsigned.split(['e', 'E']).next().unwrap_or_default();
     let is_zero = mantissa.bytes().all(|byte| matches!(byte, b'0' | b'.'));
-    let exact = !is_integer || whole.parse().is_ok_and(|whole: i64| whole <= MAX_EXACT_INT);
+    let exact = match is_integer {
+        true => whole.parse().is_ok_and(|whole: i64| whole <= MAX_EXACT_INT),
+        // Beyond, a double has no place for the digits that a fraction adds.
+        false => value.abs() <= MAX_EXACT_DOUBLE || significant(mantissa) == significant(&format!("{:e}", value.abs())),
+    };
     (exact && (value != 0.0 || is_zero)).then_some(value)
+}
+
+/// The digits of a number's mantissa, without zeros at either end.
+fn significant(text: &str) -> String {
+    let digits: String = text.chars().take_while(|c| *c != 'e').filter(char::is_ascii_digit).collect();
+    digits.trim_matches('0').to_owned()
 }
 
 /// The usual number, like `-12.50`: at most 15 digits with a point among them, no leading zero. The quotient of two integers

@@ -47,6 +47,10 @@ fn failed(array: &ArrayRef, column: &Column, error: ArrowError) -> Error {
 /// The values of `array` in the lake's type `to`; an error where one does not fit exactly. As text, a timestamp is written as
 /// CSV files mostly have it, with a space, so that the two sort together, and a double as Python writes it.
 pub(crate) fn convert(array: &ArrayRef, to: ColumnType) -> Result<ArrayRef, ArrowError> {
+    // A column that had no value so far is stored as text, from which Arrow casts to some types only.
+    if array.logical_null_count() == array.len() {
+        return Ok(new_null_array(&to.arrow(), array.len()));
+    }
     let format_options = FormatOptions::new().with_timestamp_format(Some("%Y-%m-%d %H:%M:%S%.f"));
     let options = CastOptions { safe: false, format_options };
     let array = match array.data_type() {
@@ -145,6 +149,14 @@ mod tests {
         let texts = convert(&array, ColumnType::String).unwrap();
         let texts: Vec<_> = texts.as_string::<i32>().iter().flatten().collect();
         assert_eq!(texts, ["2023-11-14 22:13:20", "1970-01-01 00:00:00.500"]);
+    }
+
+    #[test]
+    fn a_column_without_a_value_becomes_any_type() {
+        let none: ArrayRef = Arc::new(StringArray::from(vec![None::<&str>, None]));
+        for to in [ColumnType::TimestampUtc, ColumnType::Int64, ColumnType::Bool, ColumnType::Date] {
+            assert_eq!(convert(&none, to).unwrap().to_data(), new_null_array(&to.arrow(), 2).to_data(), "{to}");
+        }
     }
 
     #[test]

@@ -1,25 +1,22 @@
 //! A table's file in a snapshot, read as typed batches in one pass.
 
 use std::io::Read;
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 
-use arrow::array::{ArrayRef, RecordBatch, new_null_array};
-use arrow::datatypes::SchemaRef;
-
-use super::batch::{BATCH_BYTES, BATCH_ROWS, rows_per_batch};
-use super::cell::Reading;
-use super::column::ColumnBuilder;
+use super::batch::{BATCH_BYTES, BATCH_ROWS};
+use super::detect;
 use super::dialect;
 use super::encoding::Encoding;
-use super::findings::{Finding, Findings};
+use super::fault::empty;
+use super::findings::Findings;
 use super::guess::Guesses;
 use super::header;
-use super::records::{Block, MAX_RECORD, RecordError, Records};
-use super::schema::{Column, TableSchema};
-use super::spec::TableSpec;
+use super::records::{RecordError, Records};
+use super::rows::{Rows, RowsBuilder, cells};
+use super::schema::TableSchema;
+use super::spec::{Header, TableSpec};
 use super::tail::Ending;
-use super::text::{self, TextBlocks, TextError};
-use super::types::ColumnType;
+use super::text::{TextBlocks, TextError};
 use crate::error::{Error, Result};
 
 /// Opens the file from its start; called once per pass.
@@ -35,14 +32,6 @@ pub struct CsvFile {
     ending: Ending,
     /// The delimiter of the line that was passed because it is meant for Excel.
     excel_line: OnceLock<u8>,
-}
-
-/// Some rows of a table, with the place that each came from.
-pub struct Rows {
-    /// The rows, in the table's schema.
-    pub batch: RecordBatch,
-    /// For each row the number of the line on which it begins, from 1.
-    pub lines: Vec<u64>,
 }
 
 /// Why a pass over a file ended early.
@@ -85,7 +74,7 @@ impl CsvFile {
         (self.open)()
     }
 
-    /// How many records it has, without the header: all of reading but the types. The benchmarks measure it.
+    /// How many records it has, without a header: all of reading but the types. The benchmarks measure it.
     pub fn count_records(&self, spec: &TableSpec) -> Result<u64, PassError> {
         let (mut records, names) = self.start(spec)?;
         let (width, mut count) = (names.len(), 0);
@@ -106,10 +95,7 @@ impl CsvFile {
 
     /// Looks at the whole file to learn its encoding, after [`PassError::NotUtf8`].
     pub fn detect_encoding(&self) -> Result<()> {
-        let encoding = match self.remembered.get() {
-            Some(encoding) => *encoding,
-            None => text::detect(self.bytes()?, &self.name)?,
-        };
+        let encoding = detect::detect(self.bytes()?, &self.name, self.remembered.get().copied())?;
         self.detected.get_or_init(|| encoding);
         Ok(())
     }
@@ -165,6 +151,7 @@ impl CsvFile {
         while let Some(block) =
             records.block(width, BATCH_ROWS, BATCH_BYTES).map_err(|error| self.fault(error, width))?
         {
+            self.refuse_second_header(&block, &names)?;
             for (index, &place) in places.iter().enumerate() {
                 let guess = guesses.at(place);
                 cells(&block, index, spec).for_each(|text| guess.see(text));
@@ -198,6 +185,7 @@ impl CsvFile {
         let mut builder = RowsBuilder::new(spec, schema, &names);
         let fault = |error| self.fault(error, names.len());
         while let Some(block) = records.block(names.len(), builder.rows_left(), builder.bytes_left()).map_err(fault)? {
+            self.refuse_second_header(&block, &names)?;
             if let Err((column, line)) = builder.push(&block, spec) {
                 return Err(self.misfit(&schema.columns[column], &builder.finding(column), line, spec));
             }
@@ -215,11 +203,25 @@ impl CsvFile {
         let encoding = spec.encoding.or_else(|| self.detected.get().copied());
         let mut records = Records::new(TextBlocks::new(self.ending.of(self.bytes()?), encoding), spec.dialect);
         self.pass_excel_line(&mut records, spec)?;
-        let names = match records.next().map_err(|error| self.fault(error, 0))? {
-            Some(record) => header::names(&record, &self.name, spec)?,
-            None => return Err(empty(&self.name, &spec.name.to_string()).into()),
-        };
+        let names = self.names(&mut records, spec)?;
         Ok((records, names))
+    }
+
+    /// The names of the columns; where they are those of the first record, it is passed.
+    fn names(&self, records: &mut Records, spec: &TableSpec) -> Result<Vec<String>, PassError> {
+        let first = match &spec.header {
+            Header::FirstLine => records.next(),
+            Header::Configured(_) => records.peek(),
+        };
+        let record = first.map_err(|error| self.fault(error, 0))?;
+        let record = record.ok_or_else(|| empty(&self.name, spec.name.as_str()))?;
+        Ok(match &spec.header {
+            Header::FirstLine => header::names(&record, &self.name, spec)?,
+            Header::Configured(names) => {
+                header::refuse_header(&record, names, &self.name, spec)?;
+                names.clone()
+            }
+        })
     }
 
     /// Excel's line is no header; the configuration's delimiter must be the one that it gives.
@@ -252,183 +254,15 @@ impl CsvFile {
         });
         excel_line.into_iter().collect()
     }
-
-    fn misfit(&self, column: &Column, finding: &Finding, line: u64, spec: &TableSpec) -> PassError {
-        let Column { name, column_type, .. } = column;
-        if !spec.columns.contains_key(name) {
-            return PassError::Misfit;
-        }
-        let is_wrong = match finding.separators.are_mixed() {
-            true => "is written with a point where others have a comma, or the other way round".to_owned(),
-            false => format!("is no {column_type}"),
-        };
-        let message = format!("`{}` line {line}: the value of `{name}` {is_wrong}", self.name);
-        let hint =
-            format!("repair the value, or set `columns.{name}` of table `{}` to string, which takes all", spec.name);
-        Error::data("CellMisfit", message).hint(hint).into()
-    }
-
-    /// The error of a record that was to have `width` fields.
-    fn fault(&self, error: RecordError, width: usize) -> PassError {
-        let name = &self.name;
-        match error {
-            RecordError::Ragged { line, fields } => {
-                let message = format!("`{name}` line {line}: {fields} fields where the header has {width}");
-                let hint = "repair the line at the source (a delimiter inside a value needs quotes), or check the table's `sep`, `quote` and `escape`";
-                Error::data("RaggedRow", message).hint(hint).into()
-            }
-            RecordError::Text { error: TextError::Invalid { assumed: true, .. }, .. } => PassError::NotUtf8,
-            RecordError::Text { error: TextError::Invalid { offset, .. }, line } => Error::data(
-                "BadEncoding",
-                format!("`{name}` line {line}: byte {offset} of the file is not valid in its encoding"),
-            )
-            .hint("set the table's `encoding` to what the file is in (utf-8, windows-1252, shift_jis, …), or repair the line")
-            .into(),
-            RecordError::Text { error: TextError::Nul, line } => {
-                Error::data("NulCharacter", format!("`{name}` line {line}: a NUL character"))
-                    .hint("the file is damaged or binary; if it is UTF-16 set the table's `encoding`")
-                    .into()
-            }
-            RecordError::Text { error: TextError::Io(cause), line } => unreadable(name, line, cause).into(),
-            RecordError::UnclosedQuote { line } => {
-                Error::data("UnclosedQuote", format!("`{name}` line {line}: a quote is opened and never closed"))
-                    .hint("the file may be truncated; otherwise double the quote inside the value (`\"\"`), or set the table's `quote` to `none` if its writer quotes nothing")
-                    .into()
-            }
-            RecordError::TextAfterQuote { line } => {
-                Error::data("TextAfterQuote", format!("`{name}` line {line}: text follows a quote that closes a cell"))
-                    .hint(QUOTE_HINT)
-                    .into()
-            }
-            RecordError::OpenEscape { line } => {
-                Error::data("OpenEscape", format!("`{name}` line {line}: the file ends in a backslash that escapes nothing"))
-                    .hint("the file may be truncated; if the last cell ends in a backslash, its writer has to double it (`\\\\`)")
-                    .into()
-            }
-            RecordError::TooLong { line } => Error::data(
-                "RecordTooLong",
-                format!("`{name}` line {line}: the record is longer than {MAX_RECORD} bytes"),
-            )
-            .hint("a quote may be missing on that line")
-            .into(),
-        }
-    }
-}
-
-/// What to do where a quote closes a cell too early.
-const QUOTE_HINT: &str = "how are quotes inside of values written? as `\\\"`: set the table's `escape` to `\\` (`\"\\\\\"` in JSON); as \
-they are, in a file without quotes around its values: set `quote` to `none`; otherwise double them at the source (`\"\"`)";
-
-/// The error for a file without a single row.
-pub(crate) fn empty(file: &str, table: &str) -> Error {
-    Error::data("EmptyTable", format!("`{file}` holds no rows"))
-        .hint(format!("if table `{table}` really became empty, run once with `approve_deletes`"))
-}
-
-/// An I/O error that carries one of ours is that; anything else is an unreadable file.
-fn unreadable(name: &str, line: u64, cause: std::io::Error) -> Error {
-    cause.downcast::<Error>().unwrap_or_else(|cause| {
-        Error::data("UnreadableFile", format!("cannot read `{name}` beyond line {line}"))
-            .caused_by(cause)
-            .hint("the archive is damaged or truncated: fetch it again")
-    })
-}
-
-/// The texts of the cells of field `index`, `None` where they mean null.
-fn cells<'a>(block: &Block<'a>, index: usize, spec: &TableSpec) -> impl Iterator<Item = Option<&'a str>> {
-    let is_null = |text: &str| text.is_empty() || spec.null_values.iter().any(|null| null == text);
-    block.column(index).map(move |text| (!is_null(text)).then_some(text))
-}
-
-/// How the cells of a column are read. Its type was learnt from strict readings; what is allowed beyond keeps it.
-fn reading(column: &Column, spec: &TableSpec) -> Reading {
-    match column.column_type {
-        _ if spec.columns.contains_key(&column.name) => Reading::Lenient,
-        ColumnType::TimestampUtc => Reading::Lenient,
-        ColumnType::Int64 if spec.pk.contains(&column.name) => Reading::Whole,
-        _ => Reading::Strict,
-    }
-}
-
-/// Collects records into batches of a schema; columns that the file lacks are null.
-struct RowsBuilder {
-    schema: SchemaRef,
-    /// For each column of the schema its builder, where the file has it.
-    columns: Vec<Option<ColumnBuilder>>,
-    /// For each field of the file its column of the schema.
-    places: Vec<usize>,
-    lines: Vec<u64>,
-    /// Rows that it takes, and how much text it has taken of [`BATCH_BYTES`].
-    most: usize,
-    bytes: usize,
-}
-
-impl RowsBuilder {
-    fn new(spec: &TableSpec, schema: &TableSchema, names: &[String]) -> Self {
-        let builder =
-            |column: &Column| names.contains(&column.name).then(|| ColumnBuilder::new(column, reading(column, spec)));
-        let columns = schema.columns.iter().map(builder).collect();
-        let places = names.iter().filter_map(|name| schema.position(name)).collect();
-        let most = rows_per_batch(schema.columns.len());
-        Self { schema: schema.arrow(), columns, places, lines: Vec::new(), most, bytes: 0 }
-    }
-
-    fn rows_left(&self) -> usize {
-        self.most - self.lines.len()
-    }
-
-    fn bytes_left(&self) -> usize {
-        BATCH_BYTES.saturating_sub(self.bytes)
-    }
-
-    fn is_full(&self) -> bool {
-        self.rows_left() == 0 || self.bytes_left() == 0
-    }
-
-    /// Appends records, or gives the column and the line of the first value that does not fit.
-    fn push(&mut self, block: &Block<'_>, spec: &TableSpec) -> Result<(), (usize, u64)> {
-        let mut first: Option<(usize, usize)> = None;
-        for (field, &place) in self.places.iter().enumerate() {
-            let misfit = self.columns[place].as_mut().and_then(|column| column.extend(cells(block, field, spec)));
-            if let Some(row) = misfit.filter(|&row| first.is_none_or(|(earlier, _)| row < earlier)) {
-                first = Some((row, place));
-            }
-        }
-        self.lines.extend_from_slice(block.lines);
-        self.bytes += block.bytes;
-        first.map_or(Ok(()), |(row, place)| Err((place, block.lines[row])))
-    }
-
-    /// What the cells of a column of the schema have shown so far.
-    fn finding(&self, column: usize) -> Finding {
-        self.columns[column].as_ref().map(ColumnBuilder::finding).unwrap_or_default()
-    }
-
-    fn findings(&self) -> Findings {
-        Findings::new((0..self.columns.len()).map(|column| self.finding(column)).collect())
-    }
-
-    fn finish(&mut self) -> Result<Rows> {
-        let lines = std::mem::take(&mut self.lines);
-        self.bytes = 0;
-        let arrays: Vec<ArrayRef> = (self.columns.iter_mut().zip(self.schema.fields()))
-            .map(|(column, field)| match column {
-                Some(column) => column.finish(),
-                None => new_null_array(field.data_type(), lines.len()),
-            })
-            .collect();
-        let batch = RecordBatch::try_new(Arc::clone(&self.schema), arrays)
-            .map_err(|error| Error::internal("BadBatch", "columns of one batch do not match").caused_by(error))?;
-        Ok(Rows { batch, lines })
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
+    use std::sync::Arc;
 
     use super::*;
-    use crate::table::{Dialect, TableName};
+    use crate::table::{Column, ColumnType, Dialect, TableName};
 
     /// Reads `text` as the int64 columns `a`, `b` and `c`, of which `b` and `c` are declared.
     fn fault(text: &'static str) -> PassError {
@@ -476,7 +310,7 @@ mod tests {
         };
         assert!(fatal("a;b;c\n1;2;3\n-;;x\n1;x;3\nx;2;3\n1;2\n").contains("line 3: the value of `c`"));
         assert!(fatal("a;b;c\n1;2;3\n1;x;x\nx;2;3\n").contains("line 3: the value of `b`"));
-        assert!(fatal("a;b;c\n1;2;3\n1;2\nx;x;x\n").contains("line 3: 2 fields where the header has 3"));
+        assert!(fatal("a;b;c\n1;2;3\n1;2\nx;x;x\n").contains("line 3: 2 fields where the first record has 3"));
         assert!(fatal("a;b;c\n1;2;3\n\n1;2;x\n1;2;\"3\n").contains("line 4: the value of `c`"));
         assert!(matches!(fault("a;b;c\n1;2;3\nx;2;3\n1;2;x\n"), PassError::Misfit));
     }

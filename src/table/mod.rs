@@ -1,13 +1,18 @@
 //! Tables: what the configuration says of them, and their way from CSV to typed Arrow batches.
 
+mod alike;
 mod batch;
 pub(crate) mod cell;
 mod column;
 mod convert;
+mod detect;
 mod dialect;
 mod encoding;
+mod exact;
+mod fault;
 mod file;
 mod findings;
+mod fold;
 mod gone;
 mod guess;
 mod header;
@@ -16,7 +21,9 @@ mod number;
 mod parquet_file;
 mod parquet_open;
 mod provenance;
+mod read_back;
 mod records;
+mod rows;
 mod sample;
 mod schema;
 mod set;
@@ -27,6 +34,7 @@ mod tail;
 mod text;
 mod time;
 mod types;
+mod utf8;
 
 pub use self::batch::BATCH_ROWS;
 pub(crate) use self::cell::{MAX_EXACT_INT, Reading};
@@ -35,19 +43,25 @@ pub use self::convert::widen;
 pub(crate) use self::dialect::{DEFAULT_DELIMITER, excel_line, shown as shown_delimiter};
 pub use self::dialect::{Dialect, Escape};
 pub use self::encoding::Encoding;
-pub(crate) use self::file::empty as empty_table;
-pub use self::file::{CsvFile, Opener, PassError, Rows};
+pub(crate) use self::fault::empty as empty_table;
+pub use self::file::{CsvFile, Opener, PassError};
 pub use self::findings::Findings;
+pub(crate) use self::fold::fold;
 pub use self::gone::GoneFile;
 pub use self::header::OP_COLUMN;
+pub(crate) use self::header::{WrongName, is_value};
 pub use self::number::NumberFormat;
 pub use self::parquet_file::ParquetTable;
 pub(crate) use self::parquet_open::{ParquetBatches, open_parquet};
 pub use self::provenance::Provenance;
+pub(crate) use self::read_back::ReadBack;
+pub use self::rows::Rows;
 pub(crate) use self::sample::Sample;
 pub use self::schema::{Column, SchemaChange, TableSchema};
 pub use self::set::FileSet;
 pub use self::snapshot::TableFile;
 pub use self::source_name::SourceName;
-pub use self::spec::{FileChoice, OnDuplicateKey, OnNullKey, SchemaPolicy, TableName, TableSpec, UpdateDetection};
+pub use self::spec::{
+    FileChoice, Header, OnDuplicateKey, OnNullKey, SchemaPolicy, TableName, TableSpec, UpdateDetection,
+};
 pub use self::types::ColumnType;

@@ -7,10 +7,12 @@
 //! other. Lines are counted as editors do: each `\n` and `\r\n` ends one, also inside of quotes, and each `\r` between records; one
 //! inside of quotes only where it is the line end of the file.
 
+mod block;
 mod escaped;
+mod line_end;
 
-use std::ops::Range;
-
+pub(crate) use self::block::Block;
+use self::block::Field;
 use super::dialect::{self, DEFAULT_DELIMITER, Dialect, Escape};
 use super::marks::Marks;
 use super::text::{TextBlocks, TextError};
@@ -43,6 +45,11 @@ pub(crate) enum RecordError {
         /// The number of the line, from 1.
         line: u64,
     },
+    /// The record on this line starts with a byte order mark.
+    Mark {
+        /// The number of the line, from 1.
+        line: u64,
+    },
     /// The record that begins on this line is longer than [`MAX_RECORD`].
     TooLong {
         /// The number of the line, from 1.
@@ -59,6 +66,9 @@ pub(crate) enum RecordError {
 
 /// Bytes that show whether a first line is Excel's: that line, in quotes, and its end.
 const EXCEL_LINE: usize = "\"sep=;\"\n".len();
+
+/// U+FEFF in UTF-8. At the start of a file it is no text; at the start of another record, another file was appended here.
+const MARK: &[u8] = &[0xEF, 0xBB, 0xBF];
 
 /// Stands for a quote where there is none: no UTF-8 text holds this byte.
 const NO_QUOTE: u8 = 0xFF;
@@ -90,49 +100,6 @@ pub(crate) struct Records {
     unescaped: String,
 }
 
-/// A part of the text, in bytes; from the text's length on, of the unescaped texts. [`MAX_RECORD`] keeps both short.
-#[derive(Clone, Copy)]
-struct Field {
-    start: u32,
-    end: u32,
-}
-
-impl Field {
-    fn new(range: Range<usize>) -> Self {
-        Self { start: range.start as u32, end: range.end as u32 }
-    }
-
-    #[inline]
-    fn of(self, text: &str) -> &str {
-        text.get(self.start as usize..self.end as usize).unwrap_or_default()
-    }
-}
-
-/// Some records of the same width, at least one, valid until the next are asked for.
-pub(crate) struct Block<'a> {
-    text: &'a str,
-    fields: &'a [Field],
-    width: usize,
-    /// For each record the number of the line on which it begins, from 1.
-    pub(crate) lines: &'a [u64],
-    /// How much of the text they are.
-    pub(crate) bytes: usize,
-}
-
-impl<'a> Block<'a> {
-    /// The texts of the fields of the first record.
-    pub(crate) fn first(&self) -> impl Iterator<Item = &'a str> {
-        let text = self.text;
-        self.fields[..self.width].iter().map(move |field| field.of(text))
-    }
-
-    /// The texts of field `index`, which is less than the width, one for each record.
-    pub(crate) fn column(&self, index: usize) -> impl Iterator<Item = &'a str> {
-        let text = self.text;
-        self.fields.chunks_exact(self.width).map(move |record| record[index].of(text))
-    }
-}
-
 /// Why a record could not be taken.
 enum Stop {
     /// The text ends before the record does; inside quotes, if there is the position of the one that opens them.
@@ -141,6 +108,8 @@ enum Stop {
     TextAfterQuote { quote: usize },
     /// The file ends in the backslash at this position.
     OpenEscape { backslash: usize },
+    /// The record starts with a byte order mark.
+    Mark,
 }
 
 /// A field that is being taken.
@@ -201,6 +170,17 @@ impl Records {
         Ok(found.then(|| self.end(width)))
     }
 
+    /// The next record as [`Self::next`] gives it, which stays the next.
+    pub(crate) fn peek(&mut self) -> Result<Option<Block<'_>>, RecordError> {
+        self.begin();
+        let found = self.first()?;
+        if let Some(&line) = self.lines.first() {
+            (self.at, self.line) = (self.start, line);
+        }
+        let width = self.fields.len();
+        Ok(found.then(|| self.end(width)))
+    }
+
     /// The next records, at most `most` of them and none behind the one that reaches `bytes` bytes, each of `width` fields;
     /// `None` at the end of the file. An error is that of the next record: those before it have been given.
     pub(crate) fn block(&mut self, width: usize, most: usize, bytes: usize) -> Result<Option<Block<'_>>, RecordError> {
@@ -252,21 +232,15 @@ impl Records {
     }
 
     /// Whether a record that could not be taken may be whole once there is more text.
-    fn wants_more(&self, stop: &Stop) -> Result<(), RecordError> {
+    fn wants_more(&mut self, stop: &Stop) -> Result<(), RecordError> {
         Err(match *stop {
             Stop::TextAfterQuote { quote } => RecordError::TextAfterQuote { line: self.line_of(quote) },
+            Stop::Mark => RecordError::Mark { line: self.line },
             Stop::OpenEscape { backslash } => RecordError::OpenEscape { line: self.line_of(backslash) },
             Stop::Cut { quote: Some(quote) } if self.ended => RecordError::UnclosedQuote { line: self.line_of(quote) },
             Stop::Cut { .. } if self.text.len() - self.at > MAX_RECORD => RecordError::TooLong { line: self.line },
             Stop::Cut { .. } => return Ok(()),
         })
-    }
-
-    /// The number of the line of a position within the record at `self.at`.
-    fn line_of(&self, at: usize) -> u64 {
-        let text = self.text.as_bytes();
-        let after = || text.get(at) == Some(&b'\r') && text.get(at + 1) != Some(&b'\n');
-        self.line + line_ends(&text[self.at..at], self.lone_cr.unwrap_or_else(after))
     }
 
     /// Takes the next record where all of it is at hand and it has `width` fields. Another is left for the next block, which
@@ -288,6 +262,7 @@ impl Records {
     fn accept(&mut self, end: usize) {
         self.lines.push(self.line);
         if self.multiline {
+            self.learn_line_end(end);
             self.line = self.line_of(end);
         }
         self.after_cr = false;
@@ -328,7 +303,10 @@ impl Records {
         loop {
             self.ended = match self.blocks.append_to(&mut self.text) {
                 Ok(more) => !more,
-                Err(error) => return Err(RecordError::Text { line: self.line_of(self.text.len()), error }),
+                Err(error) => {
+                    self.ended = true;
+                    return Err(RecordError::Text { line: self.last_line(), error });
+                }
             };
             if self.ended || self.text.len() > wanted {
                 break;
@@ -351,11 +329,17 @@ impl Records {
     /// Finds the fields of the record at `self.at`; gives its end.
     fn scan(&mut self) -> Result<usize, Stop> {
         self.multiline = false;
+        if self.text.as_bytes().get(self.at) == Some(&MARK[0]) && self.text.as_bytes()[self.at..].starts_with(MARK) {
+            return Err(Stop::Mark);
+        }
         self.marks.seek(self.at);
-        match self.escape {
+        let end = match self.escape {
             Escape::Doubled => self.scan_fields(Self::field),
             Escape::Backslash => self.scan_fields(Self::escaped_field),
-        }
+        }?;
+        // The lines within the first record are counted by the line end behind it, all of which has to be at hand.
+        let is_half = self.multiline && self.lone_cr.is_none() && !self.ended && end + 1 == self.text.len();
+        if is_half { Err(Stop::Cut { quote: None }) } else { Ok(end) }
     }
 
     #[inline]
@@ -437,15 +421,6 @@ impl Records {
         };
         self.fields.push(Field::new(range));
     }
-}
-
-/// How many lines end in the text of cells; `\r\n` ends one. To an editor a lone `\r` is a line end only where it is that of
-/// the whole file.
-fn line_ends(text: &[u8], lone_cr: bool) -> u64 {
-    let feeds = memchr::memchr_iter(b'\n', text).count();
-    let lone = |at: &usize| text.get(at + 1) != Some(&b'\n');
-    let returns = if lone_cr { memchr::memchr_iter(b'\r', text).filter(lone).count() } else { 0 };
-    (feeds + returns) as u64
 }
 
 #[cfg(test)]

@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
-use super::file::{PassError, Rows};
+use super::file::PassError;
 use super::findings::Findings;
 use super::guess::Guesses;
+use super::rows::Rows;
 use super::schema::TableSchema;
 use super::snapshot::TableFile;
 use super::spec::TableSpec;

@@ -1,11 +1,12 @@
 //! A table's file in a snapshot, or its files, whatever their format.
 
 use super::encoding::Encoding;
-use super::file::{CsvFile, PassError, Rows};
+use super::file::{CsvFile, PassError};
 use super::findings::Findings;
 use super::gone::GoneFile;
 use super::parquet_file::ParquetTable;
 use super::provenance::Provenance;
+use super::rows::Rows;
 use super::schema::TableSchema;
 use super::set::FileSet;
 use super::spec::TableSpec;
@@ -137,19 +138,24 @@ impl TableFile {
         }
     }
 
-    /// The encoding that looking at all of the file has shown, where that was needed; of several files, that of the first.
+    /// The encoding that looking at all of the file has shown, where that was needed; of several files only where it is one.
     pub fn detected(&self) -> Option<Encoding> {
-        self.parts().iter().find_map(|part| match part {
+        let mut all = self.parts().iter().map(Self::guess);
+        let first = all.next()??;
+        all.all(|other| other == Some(first)).then_some(first)
+    }
+
+    fn guess(&self) -> Option<Encoding> {
+        match self {
             Self::Csv(file) => file.detected(),
             _ => None,
-        })
+        }
     }
 
     /// Reads the file with the guesses that an earlier run made, as far as guesses are needed.
     pub fn remember(&self, before: &Provenance) {
-        let Some(guess) = before.guessed_encoding.as_deref() else { return };
         for part in self.parts() {
-            if let Self::Csv(file) = part {
+            if let (Self::Csv(file), Some(guess)) = (part, before.guess_for(part.name())) {
                 file.remember_encoding(guess);
             }
         }
@@ -160,10 +166,11 @@ impl TableFile {
         if let Self::Gone(gone) = self {
             return gone.provenance();
         }
+        let guess = |part: &Self| Some((part.name().to_owned(), part.guess()?.name().to_owned()));
         let ends: Option<Vec<bool>> = self.parts().iter().map(Self::ends_with_line_end).collect();
         Provenance {
             files: self.parts().iter().map(|part| part.name().to_owned()).collect(),
-            guessed_encoding: self.detected().map(|encoding| encoding.name().to_owned()),
+            guessed_encodings: self.parts().iter().filter_map(guess).collect(),
             ends_with_line_end: ends.map(|ends| ends.into_iter().all(|ended| ended)),
             source: None,
         }

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use xxhash_rust::xxh3::xxh3_128;
+
 use super::dialect::Dialect;
 use super::encoding::Encoding;
 use super::types::ColumnType;
@@ -100,6 +102,16 @@ pub enum SchemaPolicy {
     Freeze,
 }
 
+/// Where the columns of a text file have their names from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Header {
+    /// Its first line.
+    #[default]
+    FirstLine,
+    /// The configuration, which names them all in the order of the file; the first line is a row like the others.
+    Configured(Vec<String>),
+}
+
 /// One table of the configuration.
 #[derive(Clone, Debug)]
 pub struct TableSpec {
@@ -109,6 +121,8 @@ pub struct TableSpec {
     pub file: Option<String>,
     /// How its text is cut into cells.
     pub dialect: Dialect,
+    /// Where the columns of its text have their names from.
+    pub header: Header,
     /// The encoding, or `None` to detect it.
     pub encoding: Option<Encoding>,
     /// Cell texts that mean null, beside the empty text.
@@ -131,16 +145,49 @@ pub struct TableSpec {
     pub schema: SchemaPolicy,
 }
 
+/// The version of [`TableSpec::digest`]: it changes with what makes rows of bytes.
+const DIGEST_VERSION: u32 = 1;
+
 /// The share of rows that a run may delete where the configuration says nothing.
 const DEFAULT_MAX_DELETED_FRACTION: f64 = 0.5;
 
 impl TableSpec {
+    /// A digest of all settings that decide what rows and changes come of a file, 32 hexadecimal digits. Where it is another
+    /// one than before, the same file has to be read again.
+    pub fn digest(&self) -> String {
+        // Every field is named, so that a new one has to be decided on.
+        let Self {
+            name: _,
+            file,
+            dialect: Dialect { delimiter, quote, escape },
+            header,
+            encoding,
+            null_values,
+            pk,
+            date_field,
+            update_detection,
+            on_duplicate_key,
+            on_null_key,
+            max_deleted_fraction: _,
+            columns,
+            schema: _,
+        } = self;
+        let encoding = encoding.map(Encoding::name);
+        let columns: Vec<_> = columns.iter().map(|(name, column_type)| (name, column_type.to_string())).collect();
+        let text = format!(
+            "{DIGEST_VERSION} {file:?} {delimiter:?} {quote:?} {escape:?} {header:?} {encoding:?} {null_values:?} {pk:?} {date_field:?} \
+             {update_detection:?} {on_duplicate_key:?} {on_null_key:?} {columns:?}"
+        );
+        format!("{:032x}", xxh3_128(text.as_bytes()))
+    }
+
     /// A table of which only name and key are configured; everything else has its default.
     pub fn new(name: TableName, pk: Vec<String>) -> Self {
         Self {
             name,
             file: None,
             dialect: Dialect::default(),
+            header: Header::default(),
             encoding: None,
             null_values: Vec::new(),
             pk,

@@ -1,22 +1,18 @@
 //! Bytes of a file as UTF-8 text, block by block, whatever the file's encoding.
 //!
 //! A byte order mark decides; else the declared encoding; else UTF-8 is assumed and checked. A file that turns out not
-//! to be UTF-8 ends in [`TextError::Invalid`], upon which the caller may ask [`detect`] to look at all of it.
+//! to be UTF-8 ends in [`TextError::Invalid`], upon which the caller may ask [`detect`](super::detect::detect) to look at all of it.
 
 use std::io::{self, Read};
 
-use chardetng::{EncodingDetector, Iso2022JpDetection, Utf8Detection};
 use encoding_rs::{Decoder, DecoderResult, UTF_16BE, UTF_16LE};
 
 use super::encoding::Encoding;
-use crate::error::{Error, Result};
+use super::utf8::Utf8Watch;
 
 const BLOCK: usize = 256 * 1024;
 
 const ESCAPE: u8 = 0x1B;
-
-/// So few characters beyond ASCII do not tell a language.
-const FEW_ACCENTS: u64 = 2;
 
 /// Why a block of text could not be had.
 #[derive(Debug)]
@@ -32,6 +28,10 @@ pub(crate) enum TextError {
     },
     /// A NUL character, which no text table holds.
     Nul,
+    /// The file is UTF-32.
+    Utf32,
+    /// The whole file is UTF-8, and was said to be in this.
+    IsUtf8(&'static encoding_rs::Encoding),
 }
 
 impl From<io::Error> for TextError {
@@ -53,7 +53,21 @@ pub(crate) struct TextBlocks {
 
 enum Decoding {
     Utf8 { assumed: bool },
-    Other(Box<Decoder>),
+    Other(Box<Decoder>, Option<Utf8Watch>),
+}
+
+impl Decoding {
+    fn utf16(order: &'static encoding_rs::Encoding) -> Self {
+        Self::Other(Box::new(order.new_decoder_without_bom_handling()), None)
+    }
+
+    fn declared(known: &'static encoding_rs::Encoding) -> Self {
+        if [UTF_16LE, UTF_16BE].contains(&known) {
+            return Self::utf16(known);
+        }
+        let watch = Utf8Watch::new(known);
+        Self::Other(Box::new(known.new_decoder_without_bom_handling()), Some(watch))
+    }
 }
 
 impl TextBlocks {
@@ -75,10 +89,13 @@ impl TextBlocks {
         let before = text.len();
         self.fill()?;
         if self.decoding.is_none() {
+            if is_utf32(&self.raw[..self.held]) {
+                return Err(TextError::Utf32);
+            }
             self.decide();
         }
         match &mut self.decoding {
-            Some(Decoding::Other(_)) => self.decode(text)?,
+            Some(Decoding::Other(..)) => self.decode(text)?,
             Some(Decoding::Utf8 { assumed }) => {
                 let assumed = *assumed;
                 self.validate(text, assumed)?;
@@ -110,8 +127,8 @@ impl TextBlocks {
     /// The encoding in force, once the first piece of text was read.
     pub(crate) fn encoding(&self) -> Encoding {
         match &self.decoding {
-            Some(Decoding::Other(decoder)) if [UTF_16LE, UTF_16BE].contains(&decoder.encoding()) => Encoding::Utf16,
-            Some(Decoding::Other(decoder)) => Encoding::Other(decoder.encoding()),
+            Some(Decoding::Other(decoder, _)) if [UTF_16LE, UTF_16BE].contains(&decoder.encoding()) => Encoding::Utf16,
+            Some(Decoding::Other(decoder, _)) => Encoding::Other(decoder.encoding()),
             Some(Decoding::Utf8 { .. }) | None => Encoding::Utf8,
         }
     }
@@ -134,9 +151,7 @@ impl TextBlocks {
 
     fn decide(&mut self) {
         let start = &self.raw[..self.held];
-        let utf16 = |decoder: &'static encoding_rs::Encoding| {
-            Decoding::Other(Box::new(decoder.new_decoder_without_bom_handling()))
-        };
+        let utf16 = Decoding::utf16;
         // A mark that a second program put before that of the first is no text either.
         let marks = start.chunks_exact(3).take_while(|mark| *mark == [0xEF, 0xBB, 0xBF]).count();
         let (skip, decoding) = match (start, self.declared) {
@@ -145,9 +160,7 @@ impl TextBlocks {
             ([0xFE, 0xFF, ..], _) => (2, utf16(UTF_16BE)),
             ([0, second, ..], Some(Encoding::Utf16)) if *second != 0 => (0, utf16(UTF_16BE)),
             (_, Some(Encoding::Utf16)) => (0, utf16(UTF_16LE)),
-            (_, Some(Encoding::Other(known))) => {
-                (0, Decoding::Other(Box::new(known.new_decoder_without_bom_handling())))
-            }
+            (_, Some(Encoding::Other(known))) => (0, Decoding::declared(known)),
             (_, Some(Encoding::Utf8)) => (0, Decoding::Utf8 { assumed: false }),
             ([_, 0, _, 0, ..], None) => (0, utf16(UTF_16LE)),
             ([0, _, 0, _, ..], None) => (0, utf16(UTF_16BE)),
@@ -183,7 +196,13 @@ impl TextBlocks {
     }
 
     fn decode(&mut self, text: &mut String) -> Result<(), TextError> {
-        let Some(Decoding::Other(decoder)) = &mut self.decoding else { return Ok(()) };
+        let Some(Decoding::Other(decoder, watch)) = &mut self.decoding else { return Ok(()) };
+        if let Some(watch) = watch {
+            watch.see(&self.raw[..self.held]);
+            if self.ended && watch.ends_as_utf8() {
+                return Err(TextError::IsUtf8(decoder.encoding()));
+            }
+        }
         let (mut used, before) = (0, text.len());
         let invalid = |used: usize| TextError::Invalid { offset: self.offset + used as u64, assumed: false };
         loop {
@@ -212,101 +231,19 @@ impl TextBlocks {
     }
 }
 
+/// Whether a text starts with a mark of UTF-32, or with two characters of ASCII in it. As UTF-16 it would be full of NULs.
+fn is_utf32(start: &[u8]) -> bool {
+    match start {
+        [0xFF, 0xFE, 0, 0, ..] | [0, 0, 0xFE, 0xFF, ..] => true,
+        [one, 0, 0, 0, other, 0, 0, 0, ..] | [0, 0, 0, one, 0, 0, 0, other, ..] => *one != 0 && *other != 0,
+        _ => false,
+    }
+}
+
 /// The control characters beyond ASCII, which no table holds: some encodings give their bytes to those that mean nothing.
 fn first_control(text: &str) -> Option<usize> {
     let bytes = text.as_bytes();
     memchr::memchr_iter(0xC2, bytes).find(|&at| matches!(bytes.get(at + 1), Some(0x80..=0x9F)))
-}
-
-/// Reads all of a file that is not UTF-8 and guesses what it is instead.
-///
-/// # Errors
-/// `MixedEncodings` where parts of it are UTF-8 beyond ASCII, and `BadEncoding` where it is UTF-8 that ends within a
-/// character; both name the line.
-pub(crate) fn detect(mut source: Box<dyn Read + Send>, name: &str) -> Result<Encoding> {
-    let mut seen = Seen::default();
-    let mut detector = EncodingDetector::new(Iso2022JpDetection::Allow);
-    let mut block = vec![0; BLOCK];
-    loop {
-        let count = source.read(&mut block).map_err(|error| unreadable(name, error))?;
-        detector.feed(&block[..count], count == 0);
-        if count == 0 {
-            break;
-        }
-        for &byte in &block[..count] {
-            seen.byte(byte);
-        }
-    }
-    if seen.first_invalid_line == 0 && !seen.pending.is_empty() {
-        return Err(cut_character(name, seen.lines + 1));
-    }
-    seen.end();
-    // An accent or two say little: of the languages that have them, those of Western Europe are the likeliest.
-    let likely: Option<&[u8]> = (seen.invalid <= FEW_ACCENTS).then_some(b"br");
-    let guess = detector.guess(likely, Utf8Detection::Deny);
-    // Two bytes of an Asian character may look like UTF-8 by chance, but not most of them.
-    if seen.sequences == 0 || !guess.is_single_byte() && seen.sequences < seen.invalid {
-        return Ok(Encoding::Other(guess));
-    }
-    Err(Error::data(
-        "MixedEncodings",
-        format!("`{name}` mixes encodings: UTF-8 in places, but not on line {}", seen.first_invalid_line),
-    )
-    .hint("repair the file at its source, or set the table's `encoding` to what most of it is"))
-}
-
-fn cut_character(name: &str, line: u64) -> Error {
-    Error::data("BadEncoding", format!("`{name}` line {line}: the file ends within a character of UTF-8"))
-        .hint("the file was cut: fetch it again; or, if it is not UTF-8, set the table's `encoding`")
-}
-
-fn unreadable(name: &str, error: io::Error) -> Error {
-    let foreign = |error| Error::data("UnreadableFile", format!("cannot read `{name}`")).caused_by(error);
-    error.downcast::<Error>().unwrap_or_else(foreign)
-}
-
-/// Counts UTF-8 sequences beyond ASCII, and bytes that belong to none, one byte at a time.
-#[derive(Default)]
-struct Seen {
-    pending: Vec<u8>,
-    sequences: u64,
-    lines: u64,
-    invalid: u64,
-    first_invalid_line: u64,
-}
-
-impl Seen {
-    fn byte(&mut self, byte: u8) {
-        self.pending.push(byte);
-        match std::str::from_utf8(&self.pending) {
-            Ok(_) => {
-                self.sequences += u64::from(byte >= 0x80);
-                self.lines += u64::from(byte == b'\n');
-                self.pending.clear();
-            }
-            Err(error) if error.error_len().is_none() => {}
-            Err(_) => self.invalid(byte),
-        }
-    }
-
-    /// The pending bytes are no sequence; the last of them may begin another.
-    fn invalid(&mut self, last: u8) {
-        self.invalid += 1;
-        if self.first_invalid_line == 0 {
-            self.first_invalid_line = self.lines + 1;
-        }
-        let retry = self.pending.len() > 1;
-        self.pending.clear();
-        if retry {
-            self.byte(last);
-        }
-    }
-
-    fn end(&mut self) {
-        if !self.pending.is_empty() && self.first_invalid_line == 0 {
-            self.first_invalid_line = self.lines + 1;
-        }
-    }
 }
 
 #[cfg(test)]
@@ -352,50 +289,25 @@ mod tests {
     }
 
     #[test]
-    fn an_encoding_is_guessed_from_all_of_the_file() {
-        let texts = [
-            ("windows-1251", "id;город\n1;Москва\n2;Санкт-Петербург\n"),
-            ("Shift_JIS", "id;都市\n1;東京都\n2;大阪府\n"),
-            ("ISO-2022-JP", "id;都市\n1;東京都\n2;大阪府\n"),
-            ("windows-1252", "id;nome\n1;João\n2;Conceição\n"),
-            ("windows-1250", "id;miasto\n1;Łódź\n2;Gdańsk\n3;Wrocław\n"),
-        ];
-        for (label, text) in texts {
-            let (bytes, _, unmappable) = encoding_rs::Encoding::for_label(label.as_bytes()).unwrap().encode(text);
-            assert!(!unmappable && read(&bytes, None).is_err(), "{label} is not UTF-8");
-            let found = detect(Box::new(io::Cursor::new(bytes.to_vec())), "t.csv").unwrap();
-            assert_eq!(read(&bytes, Some(found)).unwrap(), text, "{label} was taken for {}", found.name());
-        }
-    }
-
-    #[test]
-    fn a_character_that_is_cut_at_the_end_is_no_other_encoding() {
-        for text in ["id;nome\n1;a\n2;Jo\u{e3}", "id;nome\n1;\u{e7}\n2;Jo\u{e3}"] {
-            let cut = text.as_bytes()[..text.len() - 1].to_vec();
-            let error = detect(Box::new(io::Cursor::new(cut)), "t.csv").unwrap_err();
-            assert_eq!(error.code(), "BadEncoding");
-            assert!(error.to_string().contains("line 3"), "{error}");
-        }
-    }
-
-    #[test]
     fn marks_before_marks_are_no_text() {
         assert_eq!(read("\u{feff}\u{feff}a\u{feff}".as_bytes(), None).unwrap(), "a\u{feff}");
+    }
+
+    #[test]
+    fn utf32_is_known_with_and_without_its_mark() {
+        let big = |text: &str| text.chars().flat_map(|c| u32::from(c).to_be_bytes()).collect::<Vec<_>>();
+        let little = |text: &str| text.chars().flat_map(|c| u32::from(c).to_le_bytes()).collect::<Vec<_>>();
+        for text in ["\u{feff}id\n1\n", "id\n1\n"] {
+            for bytes in [big(text), little(text)] {
+                assert!(matches!(read(&bytes, None), Err(TextError::Utf32)));
+                assert!(matches!(read(&bytes, Some(Encoding::Utf16)), Err(TextError::Utf32)));
+            }
+        }
     }
 
     #[test]
     fn sequences_across_blocks_are_whole() {
         let text = format!("{}é{}", "x".repeat(BLOCK - 1), "y".repeat(BLOCK));
         assert_eq!(read(text.as_bytes(), None).unwrap(), text);
-    }
-
-    #[test]
-    fn latin1_is_detected_and_a_mixture_is_refused_with_its_line() {
-        let latin1 = b"a;b\nS\xE3o;Jo\xE3o\n".to_vec();
-        assert_eq!(Some(detect(Box::new(io::Cursor::new(latin1)), "t.csv").unwrap()), Encoding::from_label("latin-1"));
-        let mixed = b"a;b\nS\xC3\xA3o;x\nJo\xE3o;y\n".to_vec();
-        let error = detect(Box::new(io::Cursor::new(mixed)), "t.csv").unwrap_err();
-        assert_eq!(error.code(), "MixedEncodings");
-        assert!(error.to_string().contains("line 3"), "{error}");
     }
 }

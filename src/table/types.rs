@@ -68,6 +68,9 @@ impl ColumnType {
             (a, b) if a == b => a,
             (Self::Int64, Self::Double) | (Self::Double, Self::Int64) => Self::Double,
             (Self::Date, Self::Timestamp) | (Self::Timestamp, Self::Date) => Self::Timestamp,
+            (Self::Decimal { precision, scale }, Self::Decimal { precision: other, scale: same }) if scale == same => {
+                Self::Decimal { precision: precision.max(other), scale }
+            }
             _ => Self::String,
         }
     }

@@ -1,8 +1,9 @@
 //! The time that a run has.
 
+use std::future::Future;
 use std::time::{Duration, Instant};
 
-use crate::error::Error;
+use crate::error::{Error, Result};
 
 /// The moment at which a run must have ended, if there is one (under Lambda: the function's own, less a margin).
 #[derive(Clone, Copy, Debug)]
@@ -30,6 +31,14 @@ impl Deadline {
     /// Whether at least `needed` is left.
     pub fn allows(self, needed: Duration) -> bool {
         self.remaining().is_none_or(|left| left >= needed)
+    }
+
+    /// Does `work`, or breaks it off when the time is up: code `OutOfTime`.
+    pub(crate) async fn bound<T>(self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        match self.remaining() {
+            None => work.await,
+            Some(left) => tokio::time::timeout(left, work).await.unwrap_or_else(|_| Err(out_of_time())),
+        }
     }
 }
 

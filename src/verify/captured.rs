@@ -5,6 +5,7 @@ use std::path::Path;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::datatypes::Int32Type;
+use futures_util::{StreamExt, TryStreamExt, stream};
 
 use super::{TableVerification, Verification};
 use crate::error::{Error, Result};
@@ -12,14 +13,18 @@ use crate::lake::capture::{self, Captured, CapturedHead, CapturedTable, Captured
 use crate::lake::fetch::fetch;
 use crate::lake::footer::{FileKind, Footer};
 use crate::lake::layout::Place;
+use crate::lake::log::AT_ONCE;
 use crate::lake::outline::BaseOutline;
-use crate::lake::parquet::{ParquetFile, read_footer};
+use crate::lake::parquet::ParquetFile;
 use crate::lake::state::Head;
-use crate::lake::store::ObjectStore;
+use crate::lake::store::{ETag, ObjectStore, Payload};
 use crate::position::{Lsn, Position};
 use crate::source::sqlserver::columns::{AFTER, BEFORE, ChangeCounts, DELETE, INSERT, SEQ_LEN};
 use crate::table::OP_COLUMN;
 use crate::workspace::Workspace;
+
+/// An object of so many changes is small.
+const SMALL_ROWS: u64 = 10_000;
 
 /// Verifies the tables whose states are in the lake, or those of `wanted`.
 pub async fn verify_captured(
@@ -55,21 +60,42 @@ async fn examine(
 ) -> Result<()> {
     let outline = BaseOutline::read_log(store, place, None).await?;
     let mut chain = Chain::default();
-    for (key, footer) in &outline.log {
+    let ahead = |(key, footer): (String, Footer)| async move {
+        let small = small(store, &key, &footer, workspace).await?;
+        Ok::<_, Error>((key, footer, small))
+    };
+    let mut objects = stream::iter(outline.log).map(ahead).buffered(AT_ONCE);
+    while let Some((key, footer, ahead)) = objects.try_next().await? {
         match footer.kind {
             FileKind::Tombstone => found.tombstones += 1,
             FileKind::Cdc | FileKind::FullLoad => {
                 found.changes += 1;
-                chain.link(key, footer, &mut found.problems)?;
+                chain.link(&key, &footer, &mut found.problems)?;
                 found.events += footer.inserted + footer.updated + footer.deleted;
-                let Some((payload, _)) = fetch(store, key, workspace).await? else { continue };
-                rows(&ParquetFile::open(key, payload)?, &mut chain, &mut found.problems)?;
+                let object = match ahead {
+                    Some(object) => Some(object),
+                    None => fetch(store, &key, workspace).await?,
+                };
+                let Some((payload, _)) = object else { continue };
+                rows(&ParquetFile::open(&key, payload)?, &mut chain, &mut found.problems)?;
             }
         }
     }
     chain.end(head, captured, found);
     found.rows = load(store, place, head, captured, found).await?;
     Ok(())
+}
+
+/// A small object of the log with changes, to be fetched together with others; `None` for one that is fetched when it is its
+/// turn, so that the work folder holds one large object at a time.
+async fn small(
+    store: &dyn ObjectStore,
+    key: &str,
+    footer: &Footer,
+    workspace: &Workspace,
+) -> Result<Option<(Payload, ETag)>> {
+    let rows = footer.inserted + footer.updated + footer.deleted;
+    if footer.kind == FileKind::Tombstone || rows > SMALL_ROWS { Ok(None) } else { fetch(store, key, workspace).await }
 }
 
 /// The end of the chain so far.
@@ -209,9 +235,7 @@ async fn load(
 ) -> Result<u64> {
     let mut rows = 0;
     let mut last: Option<Option<String>> = None;
-    for number in 1.. {
-        let key = place.full_load_part(number);
-        let Some((footer, _)) = read_footer(store, &key).await? else { break };
+    for (number, (key, footer)) in (1..).zip(capture::load_parts(store, place).await?) {
         let Some(part) = footer.captured.as_ref().and_then(|captured| captured.load.as_ref()) else {
             return Err(Error::internal("ForeignObject", format!("`{key}` is not a part of a first load")));
         };

@@ -119,6 +119,21 @@ async fn a_dataset_that_cannot_be_read_is_no_success() {
     waiting.expect(3, &["not_ready"]);
     assert_eq!(values(&[&waiting], "SecondsSinceLastSuccess", &json!(["Dataset", "Table"])).len(), 2);
 
+    // Once that has lasted for too long it is a failure, whose time since the last success goes on.
+    let allow = |minutes: f64| {
+        let mut config = super::config();
+        config["source"] = json!({"type": "kaggle", "not_ready_after_minutes": minutes});
+        desk.write("config.json", &config.to_string());
+    };
+    allow(0.0001);
+    std::thread::sleep(std::time::Duration::from_millis(1100));
+    let overdue = run();
+    overdue.expect(1, &["VersionOverdue", "source.not_ready_after_minutes"]);
+    assert_eq!(values(&[&overdue], "SecondsSinceLastSuccess", &json!(["Dataset", "Table"])).len(), 2);
+    assert!(no_success(&[&overdue, &run()]));
+    allow(0.0);
+    run().expect(3, &["not_ready"]);
+
     kaggle.set_credentials(Accepted::Legacy("ana".to_owned(), "another".to_owned()));
     let refused = run();
     refused.expect(2, &["KaggleUnauthorized"]);

@@ -240,5 +240,36 @@ fn what_nothing_splits_and_what_has_no_header_is_said() {
         0,
         &["left out: words.csv", "UnknownDelimiter", "list: no delimiter cuts its lines: taken as one column"],
     );
-    done.expect(0, &["headless: its first row looks like data, not like a header"]);
+    done.expect(0, &["headless: header is `none`: its first row looks like data, not like a header", "column_1"]);
+}
+
+#[test]
+fn a_file_without_a_header_gets_names_for_its_columns() {
+    let desk = Desk::new();
+    desk.write("odd/headless.csv", "1;Ana;1,5;1\n2;Bob;2,25;1\n");
+    desk.run(&["init", "odd", "--output", "odd.json"]).expect(0, &["take `header` and `columns` out"]);
+    let text = fs::read_to_string(desk.path("odd.json")).unwrap();
+    let table = &written(&desk, "odd.json")["tables"][0];
+    assert_eq!((&table["header"], &table["pk"], &table["sep"]), (&json!("none"), &json!("column_1"), &json!(";")));
+    let columns: Vec<(&String, &Value)> = table["columns"].as_object().unwrap().iter().collect();
+    assert_eq!(columns.len(), 4, "{text}");
+    assert_eq!((columns[1].0.as_str(), columns[1].1), ("column_2", &json!("auto")));
+    assert_eq!(columns[2].1, &json!("double"), "declared where it is never inferred");
+    let run = ["run", "--once", "--lake", "lake", "--json", "--config", "odd.json", "--skip-download", "odd"];
+    assert_eq!(counts(&desk.run(&run).json(), 0), [2, 0, 0, 0]);
+}
+
+/// An encoding that is written down holds for all files of a table.
+#[test]
+fn files_in_different_encodings_get_no_encoding_in_common() {
+    let desk = Desk::new();
+    fs::create_dir_all(desk.path("odd/s.csv")).unwrap();
+    fs::write(desk.path("odd/s.csv/part-00000.csv"), b"id,v\n1,Jo\xE3o\n2,Concei\xE7\xE3o\n").unwrap();
+    desk.write("odd/s.csv/part-00001.csv", "id,v\n3,João\n4,Conceição\n");
+    desk.run(&["init", "odd", "--output", "odd.json"]).expect(0, &["wrote odd.json"]);
+    assert_eq!(written(&desk, "odd.json")["tables"][0]["encoding"], Value::Null);
+    let run = ["run", "--once", "--lake", "lake", "--json", "--config", "odd.json", "--skip-download", "odd"];
+    let report = desk.run(&run).json();
+    assert_eq!(counts(&report, 0), [4, 0, 0, 0]);
+    assert!(report["tables"][0]["warnings"].to_string().contains("windows-1252"), "{report}");
 }

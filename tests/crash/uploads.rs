@@ -19,6 +19,10 @@ use crate::support::wire::{self, Wire};
 /// The Parquet files of the scenes have two parts; a state has one.
 const PART: u64 = 1400;
 
+const GONE: wire::Fault = wire::Fault::Answer(404, "<Error><Code>NoSuchUpload</Code></Error>");
+
+const DENIED: wire::Fault = wire::Fault::Answer(403, "<Error><Code>AccessDenied</Code></Error>");
+
 const SLOW_DOWN: wire::Fault = wire::Fault::Answer(503, "<Error><Code>SlowDown</Code></Error>");
 
 struct Bucket {
@@ -46,9 +50,20 @@ impl Bucket {
     }
 
     async fn assert_nothing_left(&self, what: &str) {
+        assert_eq!(self.left().await, Vec::<String>::new(), "{what}");
+    }
+
+    /// The keys of all uploads that are neither completed nor aborted.
+    async fn left(&self) -> Vec<String> {
         let left = self.client.list_multipart_uploads().bucket(&self.name).send().await.unwrap();
-        let keys: Vec<_> = left.uploads().iter().filter_map(|upload| upload.key()).collect();
-        assert!(keys.is_empty(), "{what}: {keys:?}");
+        left.uploads().iter().filter_map(|upload| upload.key().map(str::to_owned)).collect()
+    }
+
+    /// Starts uploads, as a run does that is killed then.
+    async fn leave<'a>(&self, keys: impl IntoIterator<Item = &'a str>) {
+        for key in keys {
+            self.client.create_multipart_upload().bucket(&self.name).key(key).send().await.unwrap();
+        }
     }
 }
 
@@ -118,10 +133,8 @@ async fn the_uploads_of_a_killed_run_are_found_by_doctor_and_aborted_by_who_take
     let store = bucket.lake(&bucket.client, "lake");
     scene.fill(&*store).await;
     let claimed = lake::state(&*store, &scene.spec.name).await.state.pending.unwrap().cdc_key;
-    for key in [claimed.as_str(), "full-load/t/t.parquet", "full-load/u/u.parquet"] {
-        let begin = bucket.client.create_multipart_upload().bucket(&bucket.name).key(format!("lake/{key}"));
-        begin.send().await.unwrap();
-    }
+    let claimed = format!("lake/{claimed}");
+    bucket.leave([claimed.as_str(), "lake/full-load/t/t.parquet", "lake/full-load/u/u.parquet"]).await;
     let uploads = |diagnosis: &Diagnosis| {
         diagnosis.checks.iter().find(|check| check.subject == "lake: uploads").map(|check| check.found.clone())
     };
@@ -130,9 +143,88 @@ async fn the_uploads_of_a_killed_run_are_found_by_doctor_and_aborted_by_who_take
     assert!(uploads(&diagnosis).is_some_and(|found| found.starts_with("3 upload(s)")), "{diagnosis:?}");
     assert!(diagnosis.is_ok());
     done(scene.run(&*store, &scene.request).await);
-    let left = bucket.client.list_multipart_uploads().bucket(&bucket.name).send().await.unwrap();
-    let keys: Vec<_> = left.uploads().iter().filter_map(|upload| upload.key()).collect();
-    assert_eq!(keys, ["lake/full-load/u/u.parquet"], "another table's is not touched");
+    assert_eq!(bucket.left().await, ["lake/full-load/u/u.parquet"], "another table's is not touched");
+    scene.assert_complete(&*store).await;
+}
+
+/// A run that is killed before its claim leaves no trace but its uploads, which nobody but `doctor` had looked for.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_uploads_of_a_run_that_was_killed_before_its_claim_are_aborted_by_the_next_one() {
+    let bucket = Bucket::new().await;
+    for name in ["first run", "next run", "silent changes", "after a publication"] {
+        let scene = Scene::named(name).await;
+        let store = bucket.lake(&bucket.client, name);
+        scene.fill(&*store).await;
+        let mine = ["full-load/t/t.parquet", "cdc/t/t_20200101_000000.parquet", "_state/t.fingerprints"];
+        let others =
+            ["full-load/u/u.parquet", "cdc/u/u_20200101_000000.parquet", "cdc/t/notes", "_state/u.fingerprints"];
+        let [mine, others] =
+            [mine.to_vec(), others.to_vec()].map(|keys| keys.into_iter().map(|key| format!("{name}/{key}")));
+        let others: Vec<String> = others.collect();
+        bucket.leave(mine.collect::<Vec<_>>().iter().chain(&others).map(String::as_str)).await;
+        done(scene.run(&*store, &scene.request).await);
+        let mut left = bucket.left().await;
+        left.retain(|key| key.starts_with(name));
+        let mut expected = others;
+        expected.sort();
+        assert_eq!(left, expected, "{name}");
+        scene.assert_complete(&*store).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_that_stores_nothing_in_parts_asks_for_no_uploads() {
+    let bucket = Bucket::new().await;
+    let scene = Scene::named("next run").await;
+    let wire = Wire::to(emulator::endpoint()).await;
+    let whole = S3Store::new(bucket.over(&wire), S3Options::new(&bucket.name, "small"));
+    scene.fill(&whole).await;
+    done(scene.run(&whole, &scene.request).await);
+    assert!(!wire.heads().iter().any(|head| head.contains("uploads")), "{:?}", wire.heads());
+}
+
+/// The right to list uploads came later than the others: a role may lack it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_role_that_may_not_list_uploads_runs_as_ever_and_doctor_says_so() {
+    let bucket = Bucket::new().await;
+    let scene = Scene::named("next run").await;
+    let wire = Wire::to(emulator::endpoint()).await;
+    let store = bucket.lake(&bucket.over(&wire), "lake");
+    scene.fill(&*store).await;
+    wire.harm_always("GET", "uploads", DENIED);
+    done(scene.run(&*store, &scene.request).await);
+    assert!(wire.harmed() > 0);
+    scene.assert_complete(&*store).await;
+    let mut diagnosis = Diagnosis::default();
+    doctor::lake(&*store, &mut diagnosis).await;
+    let check = diagnosis.checks.iter().find(|check| check.subject == "lake: uploads").expect("a warning");
+    let fix = check.fix.as_deref().unwrap_or_default();
+    assert!(diagnosis.is_ok() && fix.contains("allow s3:ListBucketMultipartUploads on arn:aws:s3:::"), "{check:?}");
+}
+
+/// What another run of the table may do to one that is still at work.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_upload_that_is_aborted_under_the_hands_of_a_run_costs_it_a_second_one() {
+    let scene = Scene::named("next run").await;
+    for (method, part) in [("PUT", "/cdc/"), ("PUT", "/full-load/"), ("POST", "uploadId=")] {
+        let bucket = Bucket::new().await;
+        let wire = Wire::to(emulator::endpoint()).await;
+        let store = bucket.lake(&bucket.over(&wire), "lake");
+        scene.fill(&*bucket.lake(&bucket.client, "lake")).await;
+        wire.harm(method, part, [GONE, GONE]);
+        assert_eq!(done(scene.run(&*store, &scene.request).await).status, TableStatus::Changed);
+        assert_eq!(wire.harmed(), 2, "{method} {part}");
+        scene.assert_complete(&*store).await;
+    }
+    let bucket = Bucket::new().await;
+    let wire = Wire::to(emulator::endpoint()).await;
+    let store = bucket.lake(&bucket.over(&wire), "lake");
+    scene.fill(&*bucket.lake(&bucket.client, "lake")).await;
+    wire.harm_always("POST", "uploadId=", GONE);
+    let lost = scene.run(&*store, &scene.request).await;
+    assert_eq!((lost.status, lost.error.is_none()), (TableStatus::Busy, true), "a lost race, not a failure: {lost:?}");
+    wire.mend();
+    done(scene.run(&*store, &scene.request).await);
     scene.assert_complete(&*store).await;
 }
 

@@ -1,6 +1,7 @@
 //! Schema drift: one schema per table in all of its files, learnt once and only widened.
 
 use cdc_to_s3::report::{TableReport, TableStatus};
+use cdc_to_s3::restore::{Format, Output};
 use serde_json::{Value, json};
 
 use crate::support::lab::{FULL_LOAD, Lab, failure};
@@ -315,6 +316,32 @@ fn a_declared_type_may_widen_the_stored_one_and_not_narrow_it() {
     }
 }
 
+/// Found here: a declared decimal could not get more digits, and one of a Parquet file became text.
+#[test]
+fn a_decimal_gets_more_digits_before_the_point_and_no_others_behind_it() {
+    let declared = |column_type: &str| json!({"columns": {"id": column_type, "v": column_type}});
+    let mut lab = Lab::of_t(declared("decimal(5,2)"));
+    lab.csv_ok("id,v\n1.5,1.50\n2,999.99\n3,\n");
+    let first = lab.now();
+    lab.reconfigure(declared("decimal(12,2)"));
+    let report = lab.csv_ok("id,v\n1.5,1.5\n2,1000000000\n");
+    let widened = |name: &str| format!("widened `{name}` from decimal(5,2) to decimal(12,2)");
+    assert_eq!((drift(&report), counts(&report)), (vec![widened("id"), widened("v")], (0, 1, 1, 0)));
+    assert_eq!(lab.changes(), ["2.00|1000000000.00|U", "3.00|∅|D"]);
+    lab.assert_verified();
+    let folder = tempfile::tempdir().unwrap();
+    let restored = lab.restore(first, Output::File(folder.path().join("t.parquet"), Format::Parquet)).unwrap();
+    assert!(restored.proven, "{restored:?}");
+    for (narrower, code) in [("decimal(11,2)", "KeyTypeChanged"), ("decimal(13,3)", "KeyTypeChanged")] {
+        lab.reconfigure(declared(narrower));
+        failure(&lab.csv("id,v\n1.5,1.5\n2,7\n"), code);
+    }
+    for narrower in ["decimal(11,2)", "decimal(13,3)"] {
+        lab.reconfigure(json!({"columns": {"id": "decimal(12,2)", "v": narrower}}));
+        failure(&lab.csv("id,v\n1.5,1.5\n2,7\n"), "SchemaNarrowed");
+    }
+}
+
 /// Found here: the two names were put side by side into the table's files, where no query engine tells them apart.
 #[test]
 fn a_column_that_comes_back_in_another_case_is_refused() {
@@ -324,6 +351,10 @@ fn a_column_that_comes_back_in_another_case_is_refused() {
     let message = failure(&lab.csv("id,nome\n1,x\n"), "ColumnCaseChanged");
     assert!(message.contains("`nome`") && message.contains("`Nome`"), "{message}");
     lab.assert_objects(&before);
+    let mut lab = Lab::of_t(Value::Null);
+    lab.csv_ok("id,οδος\n1,x\n");
+    failure(&lab.csv("id,ΟΔΟΣ\n1,x\n"), "ColumnCaseChanged");
+    failure(&lab.csv("id,οδοσ\n1,x\n"), "ColumnCaseChanged");
 }
 
 #[test]

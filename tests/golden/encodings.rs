@@ -46,6 +46,44 @@ fn utf8_with_and_without_a_mark() {
     reads(json!("utf-8"), format!("\u{feff}{TEXT}").as_bytes());
 }
 
+/// Found in the field: a key of integers became text without a word, and the second header a row.
+#[test]
+fn files_that_were_joined_are_no_longer_one() {
+    for (content, code, line) in [
+        ("\u{feff}id,v\n1,a\n\u{feff}id,v\n2,b\n", "ByteOrderMark", "line 3"),
+        ("id,v\n1,\"a\nb\"\n\n\u{feff}2,b\n", "ByteOrderMark", "line 5"),
+        ("id,v\r1,a\r2,b\rid,v\r3,c\r", "HeaderRepeated", "line 4"),
+        ("id,v\r\n1,a\r\n\"id\",\"v\"\r\n", "HeaderRepeated", "line 3"),
+    ] {
+        let mut lab = Lab::of_t(json!({"columns": {"id": "string"}}));
+        let message = failure(&lab.csv(content), code);
+        assert!(message.contains(&format!("`t.csv` {line} ")), "{message}");
+        // The same once the columns are known.
+        let mut lab = Lab::of_t(Value::Null);
+        lab.csv_ok("id,v\n1,a\n");
+        failure(&lab.csv(content), code);
+    }
+}
+
+#[test]
+fn each_file_of_a_set_may_have_its_mark_and_its_header() {
+    let mut lab = Lab::of_t(json!({"file": "parts/*.csv"}));
+    let parts: [(&str, &[u8]); 2] =
+        [("parts/a.csv", "\u{feff}id,v\n1,a\n".as_bytes()), ("parts/b.csv", "\u{feff}id,v\n2,b\n".as_bytes())];
+    assert!(lab.run(&parts).tables[0].error.is_none());
+    assert_eq!(lab.columns(FULL_LOAD), ["id:Int64", "v:Utf8"]);
+}
+
+#[test]
+fn a_mark_inside_of_quotes_or_of_a_line_is_text() {
+    let mut lab = Lab::of_t(Value::Null);
+    lab.csv_ok("id,v\n\"\u{feff}1\",\u{feff}a\n");
+    assert_eq!(lab.full_load(), ["\u{feff}1|\u{feff}a"]);
+    let mut lab = Lab::of_t(json!({"pk": "word"}));
+    lab.csv_ok("word\nword\nother\n");
+    assert_eq!(lab.full_load(), ["word", "other"]);
+}
+
 #[test]
 fn utf16_of_both_orders_with_and_without_a_mark() {
     let marked = format!("\u{feff}{TEXT}");
@@ -89,6 +127,40 @@ fn mixed_encodings_are_refused_with_the_line() {
     assert!(message.contains("t.csv") && message.contains("line 4"), "{message}");
     let message = failure(&Lab::of_t(json!({"sep": ";", "encoding": "utf-8"})).csv(&content), "BadEncoding");
     assert!(message.contains("t.csv") && message.contains("byte 23"), "{message}");
+}
+
+/// The first run refuses a mixture, and so must one that remembers a guess.
+#[test]
+fn a_remembered_guess_does_not_let_a_mixture_in() {
+    let mut lab = Lab::of_t(json!({"sep": ";"}));
+    let warnings = lab.csv_ok(latin1("id;nome\n1;João\n2;Conceição\n")).warnings;
+    assert!(warnings[0].contains("windows-1252"), "{warnings:?}");
+    let before = lab.objects();
+    let mixed = [latin1("id;nome\n1;João\n2;Conceição\n"), "3;Açaí\n".as_bytes().to_vec()].concat();
+    failure(&lab.csv(mixed), "MixedEncodings");
+    lab.assert_objects(&before);
+}
+
+/// Found here: a source that went over to UTF-8 became a wave of updates to `JoÃ£o`.
+#[test]
+fn a_source_that_goes_over_to_utf8_is_not_read_as_it_was() {
+    let mut lab = Lab::of_t(json!({"sep": ";", "encoding": "latin-1"}));
+    lab.csv_ok(latin1("id;nome\n1;João\n2;Conceição\n"));
+    let before = lab.objects();
+    let message = failure(&lab.csv("id;nome\n1;João\n2;Conceição\n"), "EncodingMismatch");
+    assert!(message.contains("windows-1252") && message.contains("`encoding` to utf-8"), "{message}");
+    lab.assert_objects(&before);
+    lab.reconfigure(json!({"sep": ";", "encoding": "utf-8"}));
+    assert_eq!(lab.csv_ok("id;nome\n1;João\n2;Conceição\n").updated, 0);
+}
+
+#[test]
+fn utf32_is_named_with_a_way_on() {
+    let utf32 = |text: &str| text.chars().flat_map(|c| u32::from(c).to_le_bytes()).collect::<Vec<_>>();
+    for text in [format!("\u{feff}{TEXT}"), TEXT.to_owned()] {
+        let message = failure(&Lab::of_t(json!({"sep": ";"})).csv(utf32(&text)), "BadEncoding");
+        assert!(message.contains("`t.csv` line 1: the file is UTF-32") && message.contains("iconv"), "{message}");
+    }
 }
 
 #[test]

@@ -83,6 +83,27 @@ fn files_in_different_encodings_are_each_read_in_their_own() {
     assert_eq!(lab.full_load(), ["1|x", "2|ã", "3|ã", "4|é"]);
 }
 
+/// One guess for the whole table would have read the other file wrong from the second run on.
+#[test]
+fn each_file_keeps_its_own_guess() {
+    let encoded = |label: &str, text: &str| {
+        let (bytes, _, lost) = encoding_rs::Encoding::for_label(label.as_bytes()).unwrap().encode(text);
+        assert!(!lost);
+        bytes.into_owned()
+    };
+    let japanese = encoded("shift_jis", "id,v\n1,東京都\n2,大阪府\n");
+    let russian = encoded("windows-1251", "id,v\n3,Москва\n4,Санкт-Петербург\n");
+    let files = [("p/a.csv", &japanese[..]), ("p/b.csv", &russian[..]), ("p/c.csv", "id,v\n5,é\n".as_bytes())];
+    let mut lab = from("p/*.csv");
+    let warnings = done(&mut lab, &files).warnings;
+    assert!(warnings.len() == 2 && warnings[0].contains("Shift_JIS") && warnings[1].contains("windows-1251"));
+    // Of so little text the guess would be another one.
+    let short = encoded("windows-1251", "id,v\n3,Москва\n4,Ж\n");
+    let report = done(&mut lab, &[files[0], ("p/b.csv", &short[..]), files[2]]);
+    assert_eq!((report.inserted, report.updated, report.deleted), (0, 1, 0));
+    assert_eq!(lab.full_load(), ["1|東京都", "2|大阪府", "3|Москва", "4|Ж", "5|é"]);
+}
+
 #[test]
 fn faults_name_the_file_of_the_set_and_its_own_line() {
     let whole: &[u8] = b"id,v\n1,a\n2,b\n";

@@ -188,6 +188,29 @@ fn a_file_that_is_really_gone_or_empty_can_be_approved() {
     }
 }
 
+/// Found here: the alarm rang again with each version, for a table that was approved as gone.
+#[test]
+fn what_was_approved_as_gone_or_empty_is_no_fault_again() {
+    let states: [&[(&str, &[u8])]; 4] =
+        [&[("u.csv", b"id\n1\n")], &[("t.csv", b"")], &[("t.csv", b"id\n")], &[("t.csv", b"id,new\n")]];
+    for (approved, later) in states.iter().flat_map(|approved| states.iter().map(move |later| (approved, later))) {
+        let (mut lab, _) = filled(Value::Null);
+        lab.approval = Approval::All;
+        assert_eq!(deleted(&lab.run(approved).tables[0]), (10, 0));
+        lab.approval = Approval::None;
+        let log = lab.log();
+        for more in [&b"x\n1\n"[..], b"x\n2\n"] {
+            let report = lab.run(&[&later[..], &[("other.csv", more)]].concat()).tables.remove(0);
+            assert!(report.error.is_none(), "{:?}", report.error);
+            assert_eq!((deleted(&report), lab.log().len()), ((0, 0), log.len()));
+        }
+        let report = lab.csv_ok(TEN);
+        assert_eq!((report.inserted, report.rows), (10, 10));
+        lab.assert_verified();
+        failure(&lab.run(&[("u.csv", b"id\n1\n")]).tables[0], "TableMissing");
+    }
+}
+
 #[test]
 fn a_table_that_never_was_is_not_approved_away() {
     for (files, code) in [(&[("u.csv", &b"id\n1\n"[..])], "TableMissing"), (&[("t.csv", b"")], "EmptyTable")] {

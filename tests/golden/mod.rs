@@ -6,4 +6,7 @@ mod drift;
 mod encodings;
 mod files;
 mod guards;
+mod headers;
+mod parquet;
+mod settings;
 mod types;

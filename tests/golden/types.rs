@@ -119,7 +119,17 @@ fn what_parts_whole_and_fraction_is_decided_for_the_column() {
 
 #[test]
 fn a_declared_double_refuses_what_it_cannot_hold() {
-    for cell in ["9007199254740993", "9007199254740993.0", "1e400", "-1e400", "1e-400", "NaN", "inf"] {
+    for cell in [
+        "9007199254740993",
+        "9007199254740993.0",
+        "9007199254740993.5",
+        "12345678901234567890.5",
+        "1e400",
+        "-1e400",
+        "1e-400",
+        "NaN",
+        "inf",
+    ] {
         let mut lab = Lab::of_t(json!({"columns": {"v": "double"}}));
         let message = failure(&lab.csv(csv(&["1", cell])), "CellMisfit");
         assert!(message.contains("line 3"), "{cell}: {message}");
@@ -381,4 +391,28 @@ fn the_whole_column_decides_however_late_the_odd_value_comes() {
     cells.push("x".to_owned());
     let cells: Vec<&str> = cells.iter().map(String::as_str).collect();
     check(learnt(&cells), TEXT, &cells);
+}
+
+/// Spark wrote gzip by default for years, and Hadoop's tools write LZ4 and Brotli.
+#[test]
+fn a_parquet_file_is_read_whatever_its_codec() {
+    use parquet::basic::{BrotliLevel, Compression, GzipLevel, ZstdLevel};
+    let ids: ArrayRef = Arc::new(Int64Array::from_iter_values(0..500));
+    let batch = RecordBatch::try_from_iter([("id", ids)]).unwrap();
+    for codec in [
+        Compression::UNCOMPRESSED,
+        Compression::SNAPPY,
+        Compression::GZIP(GzipLevel::default()),
+        Compression::BROTLI(BrotliLevel::default()),
+        Compression::LZ4,
+        Compression::LZ4_RAW,
+        Compression::ZSTD(ZstdLevel::default()),
+    ] {
+        let properties = parquet::file::properties::WriterProperties::builder().set_compression(codec).build();
+        let mut writer = ArrowWriter::try_new(Vec::new(), batch.schema(), Some(properties)).unwrap();
+        writer.write(&batch).unwrap();
+        let mut lab = Lab::of_t(Value::Null);
+        let report = lab.run(&[("t.parquet", &writer.into_inner().unwrap())]);
+        assert_eq!((report.tables[0].rows, report.tables[0].error.is_none()), (500, true), "{codec}");
+    }
 }

@@ -21,8 +21,8 @@ fn refuses(content: impl AsRef<[u8]>, code: &str, place: &str) -> String {
 /// One fork of the original skipped such rows, which made them deletes.
 #[test]
 fn ragged_rows() {
-    refuses("id,v\n1,a\n2\n3,c\n", "RaggedRow", "line 3: 1 fields where the header has 2");
-    refuses("id,v\n1,a\n2,b\n3,c,d\n", "RaggedRow", "line 4: 3 fields where the header has 2");
+    refuses("id,v\n1,a\n2\n3,c\n", "RaggedRow", "line 3: 1 fields where the first record has 2");
+    refuses("id,v\n1,a\n2,b\n3,c,d\n", "RaggedRow", "line 4: 3 fields where the first record has 2");
     refuses("id,v\n1,\"a\n\n\"\n2\n", "RaggedRow", "line 5");
 }
 
@@ -63,7 +63,7 @@ fn a_large_cell_is_still_a_cell() {
 #[test]
 fn ten_thousand_columns() {
     let names: String = (0..10_000).map(|column| format!(",c{column}")).collect();
-    refuses(format!("id{names}\n"), "TooManyColumns", "line 1 names 10001 columns, more than 4096");
+    refuses(format!("id{names}\n"), "TooManyColumns", "line 1: it names 10001 columns, more than 4096");
 }
 
 #[test]
@@ -79,7 +79,12 @@ fn as_many_columns_as_allowed() {
 fn names_that_nobody_can_tell_apart() {
     refuses("id,v,w,v\n1,a,b,c\n", "DuplicateColumnName", "columns 2 and 4");
     refuses("id,Nome,nome\n1,a,b\n", "DuplicateColumnName", "columns 2 and 3");
-    refuses("id,AÇÃO,ação\n1,a,b\n", "DuplicateColumnName", "columns 2 and 3");
+    for (one, other) in
+        [("AÇÃO", "ação"), ("STRAẞE", "straße"), ("ΟΔΟΣ", "οδοσ"), ("οδος", "οδοσ"), ("İl", "il"), ("ıl", "IL")]
+    {
+        refuses(format!("id,{one},{other}\n1,a,b\n"), "DuplicateColumnName", "columns 2 and 3");
+    }
+    Lab::of_t(Value::Null).csv_ok("id,strasse,straße,e,é,e\u{301}\n1,a,b,c,d,e\n");
 }
 
 #[test]
@@ -91,7 +96,7 @@ fn columns_without_a_name() {
 
 #[test]
 fn the_name_that_cdc_files_need() {
-    for name in ["op", "OP", "Op"] {
+    for name in ["op", "OP", "Op", "oP"] {
         refuses(format!("id,{name}\n1,a\n"), "ReservedColumnName", name);
     }
 }
@@ -100,6 +105,24 @@ fn the_name_that_cdc_files_need() {
 fn a_key_that_is_not_there() {
     let message = refuses("ID,v\n1,a\n", "ColumnNotFound", "`id`");
     assert!(message.contains("did you mean `ID`?"), "{message}");
+}
+
+/// pandas-dev/pandas#4793 and its kind: the message showed `id` twice.
+#[test]
+fn a_key_that_only_looks_as_if_it_were_there() {
+    for (header, json, difference) in [
+        ("\u{200b}id", r#""\u200bid""#, "U+200B"),
+        (" id", r#"" id""#, "U+0020"),
+        ("id\u{a0}", r#""id\u00a0""#, "U+00A0"),
+    ] {
+        let content = format!("{header},v\n1,a\n");
+        let message = refuses(content.clone(), "ColumnNotFound", "looks the same");
+        assert!(message.contains(json) && message.contains(difference), "{message}");
+        let pk: Value = serde_json::from_str(json).unwrap();
+        let mut lab = Lab::of_t(serde_json::json!({"pk": pk}));
+        lab.csv_ok(content);
+        assert_eq!(lab.full_load(), ["1|a"]);
+    }
 }
 
 #[test]

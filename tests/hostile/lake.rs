@@ -17,7 +17,7 @@ const FIRST: &str = "id,v\n1,1\n2,2\n3,3\n";
 const SECOND: &str = "id,v\n1,1\n2,20\n3,3\n";
 const THIRD: &str = "id,v\n1,1\n2,20\n3,30\n4,4\n";
 
-fn lake() -> Lab {
+pub(crate) fn lake() -> Lab {
     let mut lab = Lab::of_t(Value::Null);
     lab.csv_ok(FIRST);
     lab.csv_ok(SECOND);
@@ -37,7 +37,7 @@ fn refuses(key: &str, content: impl Into<Bytes>, code: &str) {
 
 /// The next run must publish what is new since the second, and nothing else.
 #[track_caller]
-fn goes_on(mut lab: Lab) {
+pub(crate) fn goes_on(mut lab: Lab) {
     let report = lab.csv_ok(THIRD);
     assert_eq!((report.inserted, report.updated, report.deleted), (1, 1, 0));
     assert_eq!(lab.changes(), ["3|30|U", "4|4|I"]);
@@ -47,7 +47,7 @@ fn goes_on(mut lab: Lab) {
 }
 
 /// The file with its rows changed by `edit`, and its self-description kept if `ours`.
-fn edited(bytes: &Bytes, ours: bool, edit: fn(RecordBatch) -> RecordBatch) -> Vec<u8> {
+pub(crate) fn edited(bytes: &Bytes, ours: bool, edit: fn(RecordBatch) -> RecordBatch) -> Vec<u8> {
     let builder = ParquetRecordBatchReaderBuilder::try_new(bytes.clone()).unwrap();
     let entries = builder.metadata().file_metadata().key_value_metadata().cloned().unwrap_or_default();
     let schema = Arc::clone(builder.schema());
@@ -65,7 +65,7 @@ fn edited(bytes: &Bytes, ours: bool, edit: fn(RecordBatch) -> RecordBatch) -> Ve
     written
 }
 
-fn another_value(batch: RecordBatch) -> RecordBatch {
+pub(crate) fn another_value(batch: RecordBatch) -> RecordBatch {
     let mut columns = batch.columns().to_vec();
     let values: Vec<i64> = (0..i64::try_from(columns[1].len()).unwrap()).map(|row| row + 1000).collect();
     columns[1] = Arc::new(Int64Array::from(values)) as ArrayRef;
@@ -125,6 +125,31 @@ fn a_state_and_a_full_load_that_were_deleted() {
     lab.tamper(FULL_LOAD, None);
     lab.tamper(STATE, None);
     goes_on(lab);
+}
+
+/// Found by the simulation: what is left was taken for the whole, and changes that readers had seen were published again.
+#[test]
+fn a_full_load_that_is_gone_with_a_part_of_the_log_is_not_made_up() {
+    for gone in [[true, false], [false, true], [true, true]] {
+        let mut lab = lake();
+        let log = lab.log();
+        lab.tamper(FULL_LOAD, None);
+        log.iter().zip(gone).filter(|(_, gone)| *gone).for_each(|(key, _)| lab.tamper(key, None));
+        let before = lab.objects();
+        failure(&lab.csv(THIRD), "LogGap");
+        lab.assert_objects(&before);
+    }
+}
+
+/// As the hint of `LogGap` says.
+#[test]
+fn a_table_whose_objects_are_all_gone_starts_again() {
+    let mut lab = lake();
+    for key in lab.log().iter().map(String::as_str).chain([FULL_LOAD, STATE]) {
+        lab.tamper(key, None);
+    }
+    assert_eq!(lab.csv_ok(THIRD).inserted, 4);
+    lab.assert_verified();
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod archives;
 mod csv;
-mod forge;
+pub(crate) mod forge;
 mod fuzz;
-mod lake;
+pub(crate) mod lake;
+mod written;

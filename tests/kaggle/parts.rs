@@ -51,7 +51,13 @@ impl Parts {
         let (rig, content) = (Rig::new().await, rows(1));
         rig.kaggle.publish(1, dataset_of(&content));
         let client = Arc::new(client(&rig.kaggle.url(), CredentialCache::fixed(token(TOKEN)), settings));
-        let source = Source::Kaggle { client, dataset: dataset(), limits: Limits::default(), version: None };
+        let source = Source::Kaggle {
+            client,
+            dataset: dataset(),
+            limits: Limits::default(),
+            version: None,
+            not_ready_after: None,
+        };
         Self { rig, source, content }
     }
 

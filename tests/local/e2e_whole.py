@@ -117,7 +117,8 @@ class Whole(Emulated):
             failed = self.invoke(REPEATED, "2026-01-01T03:00:00Z", config=large_config())
             self.assertTrue(failed.failed)
             self.assertIn("DuplicateKeys", failed.payload["errorMessage"])
-        for request in ("UploadPart", "CompleteMultipartUpload", "AbortMultipartUpload", "GetObject of a range"):
+        parts = ("UploadPart", "CompleteMultipartUpload", "AbortMultipartUpload", "ListMultipartUploads")
+        for request in (*parts, "GetObject of a range"):
             self.assertIn(request, recorder.requests)
         by_key = set().union(*(actions for request, actions in BY_KEY.items() if request in recorder.requests))
         by_lambda = set().union(*BY_LAMBDA.values())

@@ -80,6 +80,7 @@ S3_ACTIONS = {
     "UploadPart": "s3:PutObject",
     "CompleteMultipartUpload": "s3:PutObject",
     "AbortMultipartUpload": "s3:AbortMultipartUpload",
+    "ListMultipartUploads": "s3:ListBucketMultipartUploads",
     "ListParts": "s3:ListMultipartUploadParts",
     "DeleteObject": "s3:DeleteObject",
 }
@@ -90,7 +91,9 @@ def s3_request(method: str, target: str, ranged: bool) -> str:
     place = urllib.parse.urlsplit(target)
     query = urllib.parse.parse_qs(place.query, keep_blank_values=True)
     if "/" not in place.path.strip("/"):
-        return "ListObjectsV2" if (method, query.get("list-type")) == ("GET", ["2"]) else f"{method} {target}"
+        if (method, query.get("list-type")) == ("GET", ["2"]):
+            return "ListObjectsV2"
+        return "ListMultipartUploads" if method == "GET" and "uploads" in query else f"{method} {target}"
     of_an_upload = {"PUT": "UploadPart", "POST": "CompleteMultipartUpload", "DELETE": "AbortMultipartUpload", "GET": "ListParts"}
     if "uploadId" in query:
         return of_an_upload[method]

@@ -222,7 +222,13 @@ async fn a_run_that_is_faster_ends_the_backfill_of_its_table() {
     let tables = json!([{"name": "produtos", "pk": "idProduto", "sep": ";"}]);
     let (config, store, now) = (config(&tables, &Value::Null).unwrap(), MemoryStore::new(), "2026-11-20T09:00:00Z");
     let now: DateTime<Utc> = now.parse().unwrap();
-    let source = Source::Kaggle { client, dataset: DATASET.parse().unwrap(), limits: config.limits, version: None };
+    let source = Source::Kaggle {
+        client,
+        dataset: DATASET.parse().unwrap(),
+        limits: config.limits,
+        version: None,
+        not_ready_after: None,
+    };
     let wanted: Vec<_> = config.tables.iter().collect();
     let mut backfill = Backfill::plan(&source, &store, &config.tables, &wanted, 1..=u64::MAX, now).await.unwrap();
     let first = backfill.next(now, &Approval::None, folder.path(), &Unwatched).await.unwrap().unwrap();

@@ -6,5 +6,6 @@ mod browser;
 mod commands;
 mod page;
 mod restore;
+mod restored_csv;
 mod s3;
 mod sources;

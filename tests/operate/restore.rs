@@ -120,6 +120,6 @@ fn what_was_edited_is_not_given_out_as_the_snapshot() {
     lab.csv_ok("id,a\n1,z\n2,w\n");
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("t.csv");
-    let error = lab.restore(at, Output::File(path.clone(), Format::Csv { delimiter: b',' })).unwrap_err();
+    let error = lab.restore(at, Output::File(path.clone(), Format::Csv { delimiter: None })).unwrap_err();
     assert_eq!((error.code(), path.exists()), ("ProofFailed", false));
 }

@@ -26,7 +26,7 @@ impl std::io::Write for Pot {
 async fn told(store: &dyn ObjectStore, scene: &Scene, at: At) -> (String, String) {
     let found = history::read(store, &[(&scene.spec.name).into()], Span::ALL).await.unwrap();
     let pot = Pot::default();
-    let output = Output::Stream { to: Box::new(pot.clone()), delimiter: b',' };
+    let output = Output::Stream { to: Box::new(pot.clone()), delimiter: None };
     let restored = restore(store, &scene.spec, at, scene.folder.path(), output).await.unwrap();
     assert!(restored.proven, "{restored:?}");
     let changes = serde_json::to_value(&found.tables[0].changes).unwrap();

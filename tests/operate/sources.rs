@@ -46,7 +46,13 @@ async fn dataset(name: &str, rows: &str) -> (StandIn, Source) {
     kaggle.publish(1, zipped(&[("t", rows)]));
     let credentials = Arc::new(CredentialCache::fixed(KaggleCredentials::Anonymous));
     let client = Arc::new(Kaggle::new(&kaggle.url(), credentials, Settings::default()).unwrap());
-    let source = Source::Kaggle { client, dataset: name.parse().unwrap(), limits: Limits::default(), version: None };
+    let source = Source::Kaggle {
+        client,
+        dataset: name.parse().unwrap(),
+        limits: Limits::default(),
+        version: None,
+        not_ready_after: None,
+    };
     (kaggle, source)
 }
 

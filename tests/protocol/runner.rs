@@ -174,6 +174,7 @@ async fn enter(
         schema: TableSchema::default(),
         captured: None,
         provenance: Provenance::default(),
+        settings: None,
     };
     match log.commit(&held, head).await? {
         Step::Overtaken if !writes => Ok(None),

@@ -22,14 +22,31 @@ enum Kind {
     Double,
     /// A number with a zero at its end, which the text has and the number has not.
     Price,
+    /// A number as Python writes it, a zero behind the point of whole ones.
+    Repr,
+    /// Some with a comma, others with a point.
+    Comma,
     /// What looks like a number and is none: `1.1` is not `1.10`.
     Code,
     Date,
     Timestamp,
+    /// A time with its offset.
+    Instant,
     Text,
 }
 
-const KINDS: [Kind; 7] = [Kind::Bool, Kind::Int, Kind::Double, Kind::Price, Kind::Date, Kind::Timestamp, Kind::Text];
+const KINDS: [Kind; 10] = [
+    Kind::Bool,
+    Kind::Int,
+    Kind::Double,
+    Kind::Price,
+    Kind::Repr,
+    Kind::Comma,
+    Kind::Date,
+    Kind::Timestamp,
+    Kind::Instant,
+    Kind::Text,
+];
 
 #[derive(Clone, Debug)]
 struct Column {
@@ -270,7 +287,9 @@ impl History {
             Kind::Timestamp if column.name == DATE_FIELD => Kind::Timestamp,
             Kind::Int if self.spec.pk.contains(&column.name) => random.pick(&[Kind::Text, Kind::Code]),
             _ if self.spec.pk.contains(&column.name) => Kind::Text,
-            Kind::Int => Kind::Double,
+            Kind::Int => random.pick(&[Kind::Double, Kind::Comma]),
+            Kind::Double => random.pick(&[Kind::Price, Kind::Repr, Kind::Text]),
+            Kind::Price | Kind::Repr => random.pick(&[Kind::Double, Kind::Code, Kind::Comma]),
             Kind::Date => Kind::Timestamp,
             _ => Kind::Text,
         };
@@ -285,10 +304,13 @@ fn value(kind: Kind, number: usize) -> String {
         Kind::Bool => number.is_multiple_of(2).to_string(),
         Kind::Int => number.to_string(),
         Kind::Double => (number as f64 / 8.0).to_string(),
+        Kind::Repr => format!("{:?}", number as f64 / 4.0),
+        Kind::Comma => format!("{}{}5", number / 2, [",", "."][number % 2]),
         Kind::Price => format!("{}.{}0", number / 10, number % 10),
         Kind::Code => format!("{}.{}", number / 2, ["1", "10"][number % 2]),
         Kind::Date => format!("20{:02}-{:02}-{:02}", 10 + number / 336 % 80, 1 + number / 28 % 12, 1 + number % 28),
         Kind::Timestamp => format!("{} {:02}:30:00", value(Kind::Date, number), number % 24),
+        Kind::Instant => value(Kind::Timestamp, number).replace(' ', "T") + "Z",
         Kind::Text => {
             let decorations = ["x", "a,b ", "two\nlines ", "say \"so\" ", "ação; ", "0"];
             format!("{}{number}", decorations[number % decorations.len()])

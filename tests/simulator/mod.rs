@@ -4,6 +4,7 @@
 
 mod history;
 mod model;
+mod together;
 mod world;
 
 use std::future::Future;
@@ -53,7 +54,8 @@ async fn live(seed: u64) {
 /// The seeds whose life ended in a panic.
 async fn failures<F>(seeds: impl Iterator<Item = u64>, life: impl Fn(u64) -> F) -> Vec<u64>
 where
-    F: Future<Output = ()> + Send + 'static,
+    F: Future + Send + 'static,
+    F::Output: Send,
 {
     let lives = seeds.map(|seed| {
         let task = tokio::spawn(life(seed));

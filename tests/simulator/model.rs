@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use cdc_to_s3::diff::Operation;
-use cdc_to_s3::table::{OnDuplicateKey, OnNullKey, TableSpec, UpdateDetection};
+use cdc_to_s3::table::{ColumnType, OnDuplicateKey, OnNullKey, TableSchema, TableSpec, UpdateDetection};
 
 use super::history::Version;
 use crate::support::lake::{Key, Row, key_of};
@@ -44,6 +44,22 @@ pub(super) fn diff(spec: &TableSpec, old: &Snapshot, new: &Snapshot) -> Changes 
     changes
 }
 
+/// With the numbers of deleted rows as numbers: a column that became `double` since has them in another spelling than their
+/// version's file.
+pub(super) fn deleted_by_value(mut changes: Changes, schema: &TableSchema) -> Changes {
+    let doubles = schema.columns.iter().filter(|column| column.column_type == ColumnType::Double);
+    for column in doubles {
+        for (_, row) in changes.values_mut().filter(|change| change.0 == Operation::Delete.letter()) {
+            row.entry(column.name.clone()).and_modify(|text| {
+                if let Ok(number) = text.replace(',', ".").parse::<f64>() {
+                    *text = number.to_string();
+                }
+            });
+        }
+    }
+    changes
+}
+
 /// Whether the program must refuse such a step, and with which code.
 pub(super) fn refusal(spec: &TableSpec, old: &Snapshot, new: &Snapshot) -> Option<&'static str> {
     let deleted = old.keys().filter(|key| !new.contains_key(*key)).count();
@@ -66,7 +82,7 @@ pub(super) fn apply(snapshot: &mut Snapshot, changes: &Changes) {
     }
 }
 
-fn is_update(spec: &TableSpec, before: &Row, now: &Row) -> bool {
+pub(super) fn is_update(spec: &TableSpec, before: &Row, now: &Row) -> bool {
     let later = spec.date_field.as_ref().is_some_and(|date| now.get(date) > before.get(date));
     match spec.update_detection {
         UpdateDetection::Date => later,

@@ -1,6 +1,6 @@
 //! The first load: fenced, in parts, resumable, and what overlaps with the changes after it.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use cdc_to_s3::Error;
 use cdc_to_s3::report::TableStatus;
@@ -15,6 +15,43 @@ fn filled(rows: i64) -> Job {
     let job = Job::new();
     job.change((1..=rows).map(|key| put(key, &[("a", "first"), ("note", "n")])));
     job
+}
+
+/// The time of a run in a hurry.
+const TIME: Duration = Duration::from_millis(4200);
+
+impl Job {
+    /// A run with so little time that after its second batch there is just enough left to store what was read.
+    fn hurried(&self, minute: i64) -> Request {
+        let end = Instant::now() + TIME;
+        self.model.hook(Question::AfterBatch, |_| ());
+        self.model.hook(Question::AfterBatch, move |_| {
+            std::thread::sleep(
+                end.saturating_duration_since(Instant::now()).saturating_sub(Duration::from_millis(740)),
+            );
+        });
+        Request { deadline: Deadline::at(end), ..lake::request(minute) }
+    }
+}
+
+/// Eight seconds were kept back for storing, whatever there was to store.
+#[tokio::test]
+async fn a_run_of_little_time_does_little_work_and_one_of_none_is_told_how_much_it_takes() {
+    let job = filled(5);
+    let within = async |millis, minute| {
+        let deadline = Deadline::within(Duration::from_millis(millis));
+        job.attempt(&*job.store, &Request { deadline, ..lake::request(minute) }).await.unwrap().tables.remove(0)
+    };
+    let error = within(600, 0).await.error.expect("a fault");
+    assert_eq!(error.code(), "OutOfTime");
+    assert!(error.advice().unwrap().contains("a run needs at least 1 second:"), "{error:?}");
+    assert!(job.objects().await.is_empty());
+    let loaded = within(3000, 1).await;
+    assert_eq!((loaded.error.is_none(), loaded.rows), (true, 5), "{loaded:?}");
+    job.change([put(3, &[("a", "x")])]);
+    let read = within(3000, 2).await;
+    assert_eq!((read.error.is_none(), read.warnings.len(), read.inserted + read.updated), (true, 0, 1), "{read:?}");
+    job.assert_current().await;
 }
 
 #[tokio::test]
@@ -82,10 +119,7 @@ async fn changes_during_the_load_are_neither_lost_nor_torn() {
 #[tokio::test]
 async fn a_load_whose_time_is_up_goes_on_in_the_next_run_from_where_it_ended() {
     let job = filled(20);
-    // The third batch comes when there is just time enough left to store what was read.
-    job.model.hook(Question::AfterBatch, |_| ());
-    job.model.hook(Question::AfterBatch, |_| std::thread::sleep(Duration::from_millis(3300)));
-    let request = Request { deadline: Deadline::within(Duration::from_millis(8200)), ..lake::request(0) };
+    let request = job.hurried(0);
     let report = job.attempt(&*job.store, &request).await.unwrap().tables.remove(0);
     assert!(report.error.is_none(), "{report:?}");
     assert!(report.warnings.iter().any(|warning| warning.contains("time was up")), "{report:?}");
@@ -118,24 +152,20 @@ async fn a_table_without_a_key_is_loaded_in_one_go() {
 async fn a_table_without_a_key_that_does_not_fit_into_one_run_is_refused_and_not_read_for_ever() {
     let job = filled(20);
     job.model.world().has_key = false;
-    job.model.hook(Question::AfterBatch, |_| ());
-    job.model.hook(Question::AfterBatch, |_| std::thread::sleep(Duration::from_millis(5500)));
-    let hasty = |minute| Request { deadline: Deadline::within(Duration::from_millis(10_200)), ..lake::request(minute) };
+    let hasty = |minute| Request { deadline: Deadline::within(TIME), ..lake::request(minute) };
     let failed = async |request: &Request| {
         let report = job.attempt(&*job.store, request).await.unwrap().tables.remove(0);
         let error = report.error.expect("a fault");
         assert_eq!((report.status, error.code()), (TableStatus::Failed, "LoadTooLarge"), "{error:?}");
         format!("{error} {}", error.advice().unwrap())
     };
-    let told = failed(&hasty(0)).await;
+    let told = failed(&job.hurried(0)).await;
     assert!(told.contains("after 9 rows") && told.contains("unique index"), "{told}");
     assert_eq!((job.parts().await.len(), job.model.asked(Question::Rows)), (0, 1));
     // With the same time nothing is read in vain.
     failed(&hasty(1)).await;
     assert_eq!(job.model.asked(Question::Rows), 1);
-    let forced = Request { force: true, ..hasty(2) };
-    job.model.hook(Question::AfterBatch, |_| std::thread::sleep(Duration::from_millis(5500)));
-    failed(&forced).await;
+    failed(&Request { force: true, ..job.hurried(2) }).await;
     assert_eq!(job.model.asked(Question::Rows), 2);
     // A run without a limit loads it, and so does a key, in as many runs as it takes.
     let keyed = Job { store: std::sync::Arc::default(), ..job.again() };

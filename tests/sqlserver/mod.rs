@@ -13,6 +13,8 @@ mod real;
 mod rules;
 mod start;
 mod steps;
+mod together;
+mod uploads;
 mod verify;
 
 use std::collections::BTreeMap;

@@ -2,11 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
+use cdc_to_s3::lake::store::{Condition, MemoryStore, ObjectStore, Payload, Put};
 use cdc_to_s3::source::sqlserver::MetadataColumns;
+use cdc_to_s3::verify::verify_captured;
 
 use super::{Job, put};
+use crate::latency::{Distant, LATENCY};
 use crate::support::cdc::Statement;
 
 /// A lake with a first load and three objects in its log.
@@ -32,6 +36,30 @@ async fn found(job: &Job, edit: impl FnOnce(&mut BTreeMap<String, Bytes>)) -> St
     assert_eq!(found.ok, found.tables[0].problems.is_empty() && found.tables[0].error.is_none());
     let error = found.tables[0].error.as_ref().map(cdc_to_s3::Error::code).unwrap_or_default();
     format!("{}{error}", found.tables[0].problems.join("; "))
+}
+
+/// Objects were fetched one after the other, and so were the states and the parts of a first load.
+#[tokio::test]
+async fn a_long_log_in_a_store_that_takes_its_time_is_verified_many_objects_at_once() {
+    const WINDOWS: i64 = 96;
+    let job = Job::new();
+    job.change([put(0, &[])]);
+    job.run_ok(0).await;
+    {
+        let mut world = job.model.world();
+        world.window_transactions = 1;
+    }
+    (1..=WINDOWS).for_each(|key| job.change([put(key, &[("a", "x")])]));
+    job.run_ok(1).await;
+    let store = Distant(MemoryStore::new());
+    for (key, bytes) in job.objects().await {
+        let _written: Put = store.0.put(&key, &Payload::Memory(bytes), &Condition::Absent).await.unwrap();
+    }
+    let started = Instant::now();
+    let found = verify_captured(&store, false, None, job.temporary.path()).await.unwrap();
+    let took = started.elapsed();
+    assert_eq!((found.ok, found.tables[0].changes), (true, WINDOWS as u64), "{found:?}");
+    assert!(took < LATENCY * (WINDOWS as u32), "{WINDOWS} objects took {took:?}");
 }
 
 fn log(objects: &BTreeMap<String, Bytes>) -> Vec<String> {
@@ -88,7 +116,6 @@ async fn a_first_load_that_is_gone_is_missed() {
 async fn a_table_that_is_not_in_the_lake_is_no_table_in_order() {
     let job = filled(MetadataColumns::Readable).await;
     let wanted = ["dbo.u".to_owned()];
-    let found =
-        cdc_to_s3::verify::verify_captured(&*job.store, false, Some(&wanted), job.temporary.path()).await.unwrap_err();
+    let found = verify_captured(&*job.store, false, Some(&wanted), job.temporary.path()).await.unwrap_err();
     assert_eq!(found.code(), "UnknownTable");
 }

@@ -314,7 +314,7 @@ async fn an_upload_in_parts_that_does_not_succeed_is_aborted() {
     assert_eq!((outcome.unwrap_err().code(), aborts(&server)), ("StoreConflict", 1));
 
     let (server, outcome) = put_ten_bytes(to_completion(Answer::error(404, "NoSuchUpload"))).await;
-    assert_eq!((outcome.unwrap_err().code(), aborts(&server)), ("StoreConflict", 1));
+    assert_eq!((outcome.unwrap_err().code(), aborts(&server)), ("UploadAborted", 1));
 
     let (server, outcome) = put_ten_bytes([begun(), part(), slow(), slow(), slow(), done()]).await;
     assert_eq!((outcome.unwrap_err().code(), aborts(&server)), ("StoreUnavailable", 1));

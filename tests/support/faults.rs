@@ -7,7 +7,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use cdc_to_s3::lake::store::{ByteRange, Condition, Listed, Object, ObjectStore, Payload, Put, Stager};
+use cdc_to_s3::lake::store::{ByteRange, Condition, Leftover, Listed, Object, ObjectStore, Payload, Put, Stager};
 use cdc_to_s3::{Error, Result};
 use tokio::sync::Semaphore;
 
@@ -15,7 +15,7 @@ use tokio::sync::Semaphore;
 pub(crate) const INJECTED: &str = "Injected";
 
 /// The operations of a store.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Operation {
     Get,
     Put,
@@ -182,6 +182,22 @@ impl ObjectStore for FaultyStore {
     /// What is done ahead of a `put` has no effect, and comes as it may; the `put` that ends it is counted and fails as any.
     fn stager(&self) -> Option<Stager> {
         self.inner.stager()
+    }
+
+    fn takes_in_parts(&self, len: u64) -> bool {
+        self.inner.takes_in_parts(len)
+    }
+
+    async fn written_at(&self, key: &str) -> Result<Option<i64>> {
+        self.inner.written_at(key).await
+    }
+
+    async fn leftovers(&self) -> Result<Vec<Leftover>> {
+        self.inner.leftovers().await
+    }
+
+    async fn abort(&self, leftover: &Leftover) -> Result<()> {
+        self.inner.abort(leftover).await
     }
 
     fn location(&self) -> String {

@@ -237,6 +237,10 @@ fn text(column: &dyn Array, format: Option<NumberFormat>, row: usize) -> String 
             }
         }
         DataType::Date32 => column.as_primitive::<Date32Type>().value_as_date(row).unwrap().to_string(),
+        DataType::Timestamp(_, Some(_)) => {
+            let time = column.as_primitive::<TimestampMicrosecondType>().value_as_datetime(row).unwrap();
+            time.format("%Y-%m-%dT%H:%M:%SZ").to_string()
+        }
         DataType::Timestamp(..) => {
             canonical(&column.as_primitive::<TimestampMicrosecondType>().value_as_datetime(row).unwrap().to_string())
         }

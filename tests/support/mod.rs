@@ -4,6 +4,7 @@ pub(crate) mod cdc;
 pub(crate) mod dataset;
 pub(crate) mod emulator;
 pub(crate) mod faults;
+pub(crate) mod gate;
 pub(crate) mod kaggle;
 pub(crate) mod lab;
 pub(crate) mod lake;

@@ -1,42 +1,65 @@
-//! The real binary, with a lake in a folder.
+//! The real binary, with a lake in a folder or on S3.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use super::emulator;
 use super::lake::{Row, write_csv};
 
-/// A folder with a configuration, a lake, and the snapshots of a table `t` with the key `id`.
+/// A folder with a configuration, a lake somewhere, and the snapshots of a table `t` with the key `id`.
 #[derive(Debug)]
-pub(crate) struct Home(tempfile::TempDir);
+pub(crate) struct Home {
+    folder: tempfile::TempDir,
+    lake: String,
+    environment: Vec<(&'static str, String)>,
+}
 
 impl Home {
-    pub(crate) fn new() -> Self {
-        let home = Self(tempfile::tempdir().unwrap());
-        let config = r#"{"dataset_name": "owner/t", "aws": {"bucket": "lake", "prefix": "p", "region": "us-east-1"},
-            "timer": {"unit": "hours", "value": 1}, "tables": [{"name": "t", "pk": "id"}]}"#;
-        std::fs::write(home.config(), config).unwrap();
-        home
+    /// One with its lake in a folder of this name in it.
+    pub(crate) fn new(lake: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let lake = folder.path().join(lake).display().to_string();
+        Self { folder, lake, environment: Vec::new() }.configured()
     }
 
-    pub(crate) fn lake(&self) -> PathBuf {
-        self.0.path().join("lake")
+    /// One with its lake below `prefix` of a bucket of [`emulator::bucket`].
+    pub(crate) fn on_s3(bucket: &str, prefix: &str) -> Self {
+        let account = bucket.strip_prefix("lake-").unwrap();
+        let environment = [
+            ("AWS_ENDPOINT_URL", emulator::endpoint()),
+            ("AWS_ACCESS_KEY_ID", account),
+            ("AWS_SECRET_ACCESS_KEY", "secret"),
+            ("AWS_REGION", "us-east-1"),
+            ("AWS_EC2_METADATA_DISABLED", "true"),
+        ]
+        .map(|(name, value)| (name, value.to_owned()));
+        let (folder, lake) = (tempfile::tempdir().unwrap(), format!("s3://{bucket}/{prefix}"));
+        Self { folder, lake, environment: environment.into() }.configured()
+    }
+
+    fn configured(self) -> Self {
+        let config = r#"{"dataset_name": "owner/t", "aws": {"bucket": "lake", "prefix": "p", "region": "us-east-1"},
+            "timer": {"unit": "hours", "value": 1}, "tables": [{"name": "t", "pk": "id"}]}"#;
+        std::fs::write(self.config(), config).unwrap();
+        self
     }
 
     pub(crate) fn path(&self) -> &Path {
-        self.0.path()
+        self.folder.path()
     }
 
     fn config(&self) -> PathBuf {
-        self.0.path().join("config.json")
+        self.path().join("config.json")
     }
 
     fn snapshot(&self, version: usize) -> PathBuf {
-        self.0.path().join(format!("v{version}"))
+        self.path().join(format!("v{version}"))
     }
 
     /// Publishes a version of the source.
     pub(crate) fn release(&self, version: usize, rows: &[Row]) {
-        write_csv(&self.snapshot(version), "t", &["id".to_owned(), "name".to_owned()], rows);
+        let columns: Vec<String> = rows[0].keys().cloned().collect();
+        write_csv(&self.snapshot(version), "t", &columns, rows);
     }
 
     /// Starts a run of `version` for the event of `minute`.
@@ -48,8 +71,9 @@ impl Home {
             .arg("--config")
             .arg(self.config())
             .arg("--lake")
-            .arg(self.lake())
+            .arg(&self.lake)
             .env_clear()
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .env("TMPDIR", self.path())
             .current_dir(self.path())
             .stdin(Stdio::null())

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use super::*;
 use crate::config::{Config, ConfigText, Overrides, SourceConfig};
 use crate::error::Result;

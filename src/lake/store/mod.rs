@@ -192,7 +192,19 @@ pub trait ObjectStore: Debug + Send + Sync {
         Ok(Vec::new())
     }
 
-    /// Aborts an upload. Whoever is still at work on it stores the object anew.
+    /// Whether an object of so many bytes comes here in parts, of which a killed process may leave some.
+    fn takes_in_parts(&self, _len: u64) -> bool {
+        false
+    }
+
+    /// When an object was written, by the store's clock, in seconds since 1970; `None` where there is no such object, or where
+    /// nothing comes in parts. Of an object that came in parts it may be the start of its upload.
+    async fn written_at(&self, _key: &str) -> Result<Option<i64>> {
+        Ok(None)
+    }
+
+    /// Aborts an upload; one that is gone already was aborted. Whoever is still at work on it gets `UploadAborted`, and
+    /// stores the object anew.
     async fn abort(&self, _leftover: &Leftover) -> Result<()> {
         Ok(())
     }

@@ -195,8 +195,20 @@ impl ObjectStore for S3Store {
         let key = self.full(&leftover.key);
         let request = self.request("abort an upload of", "s3:AbortMultipartUpload", &key);
         let abort = self.client.abort_multipart_upload().bucket(&self.options.bucket).key(&key);
-        abort.upload_id(&leftover.id).send().await.map_err(|error| explain(&request, error))?;
-        Ok(())
+        match abort.upload_id(&leftover.id).send().await {
+            Err(error) if meaning(&error) != Meaning::UploadGone => Err(explain(&request, error)),
+            _ => Ok(()),
+        }
+    }
+
+    fn takes_in_parts(&self, len: u64) -> bool {
+        len > self.options.part_size.min(self.options.multipart_threshold)
+    }
+
+    async fn written_at(&self, key: &str) -> Result<Option<i64>> {
+        check_key(key)?;
+        let request = self.request("read", "s3:GetObject", &self.full(key));
+        read::Reader::new(self.client.clone(), request).written_at().await
     }
 
     fn stager(&self) -> Option<Stager> {

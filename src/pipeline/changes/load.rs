@@ -19,7 +19,7 @@ use arrow::array::RecordBatch;
 
 use super::table::{Cursor, Table};
 use super::window::{is_enough, is_late, store_time};
-use super::{ATTEMPTS, FIRST_PAUSE, Shared, is_passing, wait};
+use super::{Shared, ask};
 use crate::error::{Error, Result};
 use crate::lake::capture::{self, BrokenOff, Captured, CapturedHead, Load, LoadPart};
 use crate::lake::commit::{Step, TableLog};
@@ -37,13 +37,14 @@ use crate::source::sqlserver::{CaptureInstance, KeyMark, RowsRead};
 impl Table<'_> {
     /// The last part of a first load that is there, for a table whose state is not.
     pub(super) async fn last_part(&self) -> Result<Option<Footer>> {
+        let run = self.shared.run;
         let mut last = None;
-        for number in 1.. {
-            let Some(footer) = self.part(number).await? else { return Ok(last) };
-            let complete =
-                footer.captured.as_ref().and_then(|captured| captured.load.as_ref()).is_none_or(|load| load.complete);
+        for (key, footer) in run.within_deadline(capture::load_parts(run.store, &self.place)).await? {
+            expect_table(&footer, self.name(), &key)?;
+            let load = footer.captured.as_ref().and_then(|captured| captured.load.as_ref());
+            let is_last = load.is_none_or(|load| load.complete);
             last = Some(footer);
-            if complete {
+            if is_last {
                 break;
             }
         }
@@ -171,6 +172,7 @@ impl Table<'_> {
         let key = self.place.full_load_part(number);
         steps.wrote("part of the first load written", &key, payload.len());
         self.report.bytes_written += payload.len();
+        self.note_parts(&key, payload.len());
         self.report.full_load_key = Some(key);
         Ok(there)
     }
@@ -210,14 +212,7 @@ struct PartRead {
 
 /// Reads a part, again from its beginning where a fault may have passed.
 async fn read(shared: &Shared<'_>, instance: &CaptureInstance, load: &Load) -> Result<PartRead> {
-    let mut pause = FIRST_PAUSE;
-    for _ in 1..ATTEMPTS {
-        match shared.run.within_deadline(attempt(shared, instance, load)).await {
-            Err(error) if is_passing(&error) => wait(&error, &mut pause).await,
-            read => return read,
-        }
-    }
-    shared.run.within_deadline(attempt(shared, instance, load)).await
+    ask(shared.run, || attempt(shared, instance, load)).await
 }
 
 async fn attempt(shared: &Shared<'_>, instance: &CaptureInstance, load: &Load) -> Result<PartRead> {

@@ -67,9 +67,20 @@ impl Table<'_> {
         self.count(counts);
         let key = self.place.cdc(run_at);
         steps.wrote("changes published", &key, payload.len());
-        self.published(key, payload.len());
+        self.published(key.clone(), payload.len());
         cursor.version = held;
-        self.commit(cursor, head).await
+        let committed = self.commit(cursor, head).await?;
+        if committed != Step::Overtaken {
+            self.note_parts(&key, payload.len());
+        }
+        Ok(committed)
+    }
+
+    /// Notes an object that is settled, if it came to the store in parts.
+    pub(super) fn note_parts(&mut self, key: &str, len: u64) {
+        if self.shared.run.store.takes_in_parts(len) {
+            self.stored_in_parts = Some(key.to_owned());
+        }
     }
 
     /// Makes `head` the head of the state. A dry run only looks on as if it had.

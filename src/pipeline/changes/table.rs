@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::record::identity;
 use super::start::{Beginning, beginning};
-use super::window::{self, Window};
+use super::window::{self, LEAST_TIME, Window};
 use super::{Shared, ask};
 use crate::error::{Error, Result};
 use crate::figures::span;
@@ -18,7 +18,7 @@ use crate::lake::layout::{Place, RunTime};
 use crate::lake::outline::BaseOutline;
 use crate::lake::state::{Claim, Head};
 use crate::pipeline::steps::{Steps, milliseconds};
-use crate::pipeline::table::committed;
+use crate::pipeline::table::{committed, is_lost_race};
 use crate::position::{Lsn, Position};
 use crate::report::{TableReport, TableStatus};
 use crate::source::sqlserver::LsnRange;
@@ -28,9 +28,6 @@ use crate::source::sqlserver::instances::{Tracked, Turn, turn};
 
 /// How often a run enters a table anew after losing a race for its state.
 const ENTRIES: u32 = 3;
-
-/// The time that a window takes at the least: more than is kept back for storing what it finds.
-const WINDOW_TIME: Duration = Duration::from_secs(8);
 
 /// Commits in one window, at the most.
 const WINDOW_TRANSACTIONS: u32 = 100_000;
@@ -42,10 +39,14 @@ pub(super) async fn run(shared: &Shared<'_>, tracked: &Tracked, place: Result<Pl
     let mut report = match place {
         Err(error) => TableReport::failed(tracked.full_name(), error),
         Ok(place) => {
-            let mut table = Table { shared, tracked, place, report, has_moved: false };
+            let (longest_step, stored_in_parts) = (Duration::ZERO, None);
+            let mut table = Table { shared, tracked, place, report, has_moved: false, longest_step, stored_in_parts };
             if let Err(error) = table.attempts().await {
                 table.report.status = TableStatus::Failed;
                 table.report.error = Some(error);
+            }
+            if let Some(newest) = &table.stored_in_parts {
+                shared.run.abort_superseded(&table.place, newest).await;
             }
             table.report
         }
@@ -63,6 +64,10 @@ pub(super) struct Table<'a> {
     pub(super) report: TableReport,
     /// Whether this run has moved the position, with changes or without.
     has_moved: bool,
+    /// The time of the longest part of a load, or window, of this run.
+    longest_step: Duration,
+    /// The newest committed object of this run that came to the store in parts.
+    pub(super) stored_in_parts: Option<String>,
 }
 
 /// Where a run stands with a table.
@@ -91,9 +96,11 @@ pub(super) enum Ended {
 impl Table<'_> {
     async fn attempts(&mut self) -> Result<()> {
         for _ in 0..ENTRIES {
-            match Box::pin(self.enter()).await? {
-                Ended::Done => return Ok(()),
-                Ended::RaceLost => {}
+            match Box::pin(self.enter()).await {
+                Ok(Ended::Done) => return Ok(()),
+                Ok(Ended::RaceLost) => {}
+                Err(error) if is_lost_race(&error) => {}
+                Err(error) => return Err(error),
             }
         }
         self.busy("other runs kept changing the table's state");
@@ -102,7 +109,7 @@ impl Table<'_> {
 
     async fn enter(&mut self) -> Result<Ended> {
         let shared = self.shared;
-        self.require_time(WINDOW_TIME)?;
+        self.require_time(LEAST_TIME)?;
         let runner = shared.run.runner(Duration::ZERO);
         let mut log = TableLog::new(shared.run.store, &self.place, &runner);
         if let Some(newest) = self.tracked.newest() {
@@ -251,7 +258,10 @@ impl Table<'_> {
             if self.stops_here()? {
                 return Ok(Ended::Done);
             }
-            match Box::pin(self.load_part(&mut cursor)).await? {
+            let started = Instant::now();
+            let loaded = Box::pin(self.load_part(&mut cursor)).await?;
+            self.longest_step = self.longest_step.max(started.elapsed());
+            match loaded {
                 Step::Overtaken => return Ok(Ended::RaceLost),
                 Step::Done(true) => {}
                 Step::Done(false) => return Ok(Ended::Done),
@@ -261,18 +271,21 @@ impl Table<'_> {
             if self.stops_here()? {
                 break;
             }
+            let started = Instant::now();
             if let Step::Overtaken = Box::pin(self.window(&mut cursor)).await? {
                 return Ok(Ended::RaceLost);
             }
+            self.longest_step = self.longest_step.max(started.elapsed());
             self.has_moved = true;
             self.report.position = Some(Position::Lsn(cursor.position));
         }
         Ok(Ended::Done)
     }
 
-    /// Whether the run's time is up. That is an error only where nothing was done.
+    /// Whether the run's time is up. That is an error only where nothing was done; once something was, there must also be time
+    /// for a step as long as the longest so far.
     fn stops_here(&mut self) -> Result<bool> {
-        match self.require_time(WINDOW_TIME) {
+        match self.require_time(LEAST_TIME + self.longest_step) {
             Ok(()) => Ok(false),
             Err(error) if self.report.status == TableStatus::Unchanged && !self.has_moved => Err(error),
             Err(_) => {

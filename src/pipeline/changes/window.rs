@@ -6,7 +6,7 @@
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use super::{ATTEMPTS, FIRST_PAUSE, Shared, is_passing, wait};
+use super::{Shared, ask};
 use crate::error::{Error, Result};
 use crate::lake::footer::Footer;
 use crate::lake::parquet::Encoding;
@@ -18,8 +18,10 @@ use crate::source::sqlserver::{CaptureInstance, ChangeBatch, Images, LsnRange};
 use crate::trigger::Deadline;
 use crate::workspace::Workspace;
 
-/// The time that storing a file may take at the least, and how fast it is reckoned to be beyond that.
-const STORE_TIME: Duration = Duration::from_secs(3);
+/// The time that storing a file may take at the least: some answers of the store, each in good time.
+const STORE_TIME: Duration = Duration::from_millis(500);
+
+/// How fast a file is expected to be stored beyond that, in bytes per second.
 const UPLOAD_BYTES_PER_SECOND: u64 = 4 * 1024 * 1024;
 
 /// How large a file becomes before the next transaction goes into another one. Bytes are those in memory, which Parquet
@@ -27,12 +29,25 @@ const UPLOAD_BYTES_PER_SECOND: u64 = 4 * 1024 * 1024;
 const ENOUGH_ROWS: u64 = 2_000_000;
 const ENOUGH_BYTES: u64 = 1024 * 1024 * 1024;
 
-/// The time between the end of a read and the beginning of the storing.
-const MARGIN: Duration = Duration::from_secs(2);
+/// The time between the end of a read and the start of the storing at the least: some answers of the database.
+const END_TIME: Duration = Duration::from_millis(250);
+
+/// How much longer it takes to end a file of many rows: what is still to be encoded, of this many bytes at the most, at this
+/// many bytes per second.
+const ENCODED_LAST_BYTES: u64 = 128 * 1024 * 1024;
+const ENCODED_BYTES_PER_SECOND: u64 = 64 * 1024 * 1024;
+
+/// The time that a window takes at the least, one with a change in it.
+pub(super) const LEAST_TIME: Duration = STORE_TIME.saturating_add(END_TIME);
 
 /// How long storing a file may take whose rows had so many bytes in memory.
 pub(super) fn store_time(bytes: u64) -> Duration {
-    STORE_TIME + Duration::from_secs(bytes / 2 / UPLOAD_BYTES_PER_SECOND)
+    STORE_TIME + Duration::from_millis(bytes / 2 * 1000 / UPLOAD_BYTES_PER_SECOND)
+}
+
+/// How long it may take to end the reading of such a file.
+fn end_time(bytes: u64) -> Duration {
+    END_TIME + Duration::from_millis(bytes.min(ENCODED_LAST_BYTES) * 1000 / ENCODED_BYTES_PER_SECOND)
 }
 
 /// Whether a file of so many rows and bytes has to end.
@@ -42,7 +57,7 @@ pub(super) fn is_enough(rows: u64, bytes: u64, deadline: Deadline) -> bool {
 
 /// Whether the run's time would not suffice to store more than these bytes.
 pub(super) fn is_late(bytes: u64, deadline: Deadline) -> bool {
-    !deadline.allows(store_time(bytes) + MARGIN)
+    !deadline.allows(store_time(bytes) + end_time(bytes))
 }
 
 /// What is to be read.
@@ -77,14 +92,7 @@ impl WindowRead {
 
 /// Reads a window, again from its beginning where a fault may have passed.
 pub(super) async fn read(shared: &Shared<'_>, window: Window<'_>) -> Result<WindowRead> {
-    let mut pause = FIRST_PAUSE;
-    for _ in 1..ATTEMPTS {
-        match shared.run.within_deadline(attempt(shared, window)).await {
-            Err(error) if is_passing(&error) => wait(&error, &mut pause).await,
-            read => return read,
-        }
-    }
-    shared.run.within_deadline(attempt(shared, window)).await
+    ask(shared.run, || attempt(shared, window)).await
 }
 
 async fn attempt(shared: &Shared<'_>, window: Window<'_>) -> Result<WindowRead> {
@@ -164,5 +172,20 @@ impl Sink<'_> {
             }
         };
         encoder.write(rows)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_is_kept_back_by_what_is_to_be_stored() {
+        let kept_back = |bytes| store_time(bytes) + end_time(bytes);
+        assert_eq!(kept_back(0), LEAST_TIME);
+        assert!(kept_back(1024 * 1024) < Duration::from_secs(1));
+        assert_eq!(kept_back(ENOUGH_BYTES), Duration::from_secs(128 + 2) + LEAST_TIME);
+        assert!(!is_late(0, Deadline::NONE) && is_late(0, Deadline::within(Duration::from_millis(700))));
+        assert!(is_late(64 << 20, Deadline::within(Duration::from_secs(5))));
     }
 }

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{VersionInfo, fault};
+use super::{Awaited, VersionInfo, fault};
 use crate::config::Dataset;
 use crate::error::{Error, Result};
 
@@ -19,6 +19,7 @@ const MOST_UNLISTED: usize = 10_000;
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct DatasetInfo {
     current_version_number: Option<u64>,
+    last_updated: Option<String>,
     versions: Option<Vec<Listed>>,
 }
 
@@ -36,6 +37,15 @@ impl DatasetInfo {
     pub(super) fn current(&self, dataset: &Dataset) -> Result<u64> {
         let number = self.current_version_number.filter(|&number| number > 0);
         number.ok_or_else(|| fault::answer("Kaggle", &format!("does not say which version of {dataset} is current")))
+    }
+
+    /// What is known of the current version while it is waited for; `None` where no version is current.
+    pub(super) fn awaited(&self) -> Option<Awaited> {
+        let version = self.current_version_number?;
+        let listed = self.versions.iter().flatten().find(|listed| listed.version_number == Some(version));
+        let is_new = |listed: &&Listed| !listed.is_prepared_again();
+        let made_at = listed.filter(is_new).and_then(|listed| time(listed.creation_date.as_deref()?));
+        Some(Awaited { version, made_at, updated_at: time(self.last_updated.as_deref().unwrap_or_default()) })
     }
 
     /// The status of a version that is listed as anything but ready.
@@ -77,16 +87,25 @@ impl Listed {
         self.status.as_deref().is_none_or(|status| status.is_empty() || status.to_ascii_uppercase().ends_with("READY"))
     }
 
+    /// Whether Kaggle prepares a version once more that was ready before: when it was made tells nothing of that.
+    fn is_prepared_again(&self) -> bool {
+        self.status.as_deref().is_some_and(|status| status.to_ascii_uppercase().ends_with("REPROCESSING"))
+    }
+
     fn into_info(self) -> Option<VersionInfo> {
         let ready = self.ready();
-        let created = self.creation_date.and_then(|text| DateTime::parse_from_rfc3339(&text).ok());
+        let created = self.creation_date.as_deref().and_then(time);
         Some(VersionInfo {
             number: self.version_number?,
-            created: created.map(|time| time.with_timezone(&Utc)),
+            created,
             notes: self.version_notes.unwrap_or_default(),
             ready,
         })
     }
+}
+
+fn time(text: &str) -> Option<DateTime<Utc>> {
+    DateTime::parse_from_rfc3339(text).ok().map(|time| time.with_timezone(&Utc))
 }
 
 /// An error told in an answer's body: `{code, message}`, the same inside `error`, or a non-empty `errorMessage`.
@@ -133,6 +152,7 @@ pub(super) fn xml_code(body: &[u8]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::position::Position;
 
     fn parse(json: &str) -> DatasetInfo {
         serde_json::from_str(json).unwrap()
@@ -168,6 +188,33 @@ mod tests {
         assert_eq!((versions[0].notes.as_str(), versions[1].created), ("n", None));
         let unlisted = parse(r#"{"currentVersionNumber": 7, "versions": [{"versionNumber": 5}]}"#).versions();
         assert_eq!(unlisted.iter().map(|v| v.number).collect::<Vec<_>>(), [7, 5]);
+    }
+
+    #[test]
+    fn what_is_waited_for_has_the_time_at_which_it_was_made() {
+        let awaited = |listed: &str| {
+            let updated = r#""lastUpdated": "2024-03-01T00:00:00.7Z""#;
+            parse(&format!(r#"{{"currentVersionNumber": 2, {updated}, "versions": [{listed}]}}"#)).awaited().unwrap()
+        };
+        let listed = r#"{"versionNumber": 2, "creationDate": "2024-02-02T03:04:05.0834821Z", "status": "Pending"}"#;
+        let (made, updated) = (time("2024-02-02T03:04:05.0834821Z"), time("2024-03-01T00:00:00.7Z"));
+        assert_eq!(awaited(listed), Awaited { version: 2, made_at: made, updated_at: updated });
+        assert_eq!(awaited(&listed.replace("Pending", "ReProcessing")).made_at, None, "it was ready before");
+        assert_eq!(awaited(&listed.replace(": 2,", ": 1,")).made_at, None);
+        assert_eq!(parse("{}").awaited(), None);
+    }
+
+    #[test]
+    fn a_table_waits_since_the_version_was_made_and_not_since_before_its_newest_commit() {
+        let [early, late] = ["2024-01-01T00:00:00Z", "2024-02-01T00:00:00Z"].map(time);
+        let awaited = |made_at, updated_at| Awaited { version: 2, made_at, updated_at };
+        let (before, read) = (Position::Version(1), Position::Version(2));
+        assert_eq!(awaited(early, None).since(late, Some(&before)), late);
+        assert_eq!(awaited(late, None).since(early, Some(&before)), late);
+        assert_eq!(awaited(None, late).since(early, Some(&before)), late);
+        assert_eq!(awaited(early, late).since(None, None), early);
+        assert_eq!(awaited(None, early).since(None, None), None, "a dataset may be of any age at a first run");
+        assert_eq!(awaited(early, early).since(early, Some(&read)), None, "nobody waits for what was read");
     }
 
     #[test]

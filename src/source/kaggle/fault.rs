@@ -1,11 +1,13 @@
 //! Every error of this client, in one place: its kind, its code, what the operator does.
 
 use std::path::Path;
+use std::time::Duration;
 
 use reqwest::StatusCode;
 
 use crate::config::Dataset;
 use crate::error::Error;
+use crate::figures::span;
 use crate::source::foreign::Foreign;
 
 pub(super) fn endpoint(problem: &str) -> Error {
@@ -26,6 +28,14 @@ pub(super) fn dataset_not_found(dataset: &Dataset) -> Error {
 pub(super) fn version_not_ready(dataset: &Dataset, version: u64, status: &str) -> Error {
     let message = format!("version {version} of {dataset} exists, but its files are not there yet ({status})");
     Error::transient("VersionNotReady", message).hint("Kaggle is still preparing it; the next run picks it up")
+}
+
+/// The fault of a version that is not ready, once that has lasted for too long.
+pub(crate) fn version_overdue(not_ready: &Error, waited: Duration) -> Error {
+    Error::data("VersionOverdue", format!("{not_ready}: for {} now", span(waited))).hint(
+        "look at the dataset's page: where Kaggle is stuck, its owner has to publish another version. The lake keeps the one \
+         before; `source.not_ready_after_minutes` says how long this is no failure",
+    )
 }
 
 pub(super) fn version_failed(dataset: &Dataset, version: u64, status: &str) -> Error {

@@ -30,10 +30,12 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use self::api::Api;
+pub(crate) use self::fault::version_overdue;
 use super::archive;
 pub use crate::config::Dataset;
 use crate::config::Limits;
 use crate::error::Result;
+use crate::position::Position;
 use crate::secrets::CredentialCache;
 use crate::table::FileChoice;
 use crate::trigger::Deadline;
@@ -80,6 +82,32 @@ impl Default for Settings {
             longest_backoff: Duration::from_secs(30),
             longest_wait: Duration::from_secs(300),
             disk_margin: 16 << 20,
+        }
+    }
+}
+
+/// A version that is waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Awaited {
+    /// Its number.
+    pub(crate) version: u64,
+    /// When it was made, where it is listed with a time, and is not an old one that is prepared once more.
+    pub(crate) made_at: Option<DateTime<Utc>>,
+    /// When the dataset was updated last.
+    pub(crate) updated_at: Option<DateTime<Utc>>,
+}
+
+impl Awaited {
+    /// Since when a table waits for the version whose newest commit, if there is one, has this time and position; `None` where
+    /// that is not known, or where the table has read the version already. Nobody has waited since before that commit, when
+    /// another version was the newest.
+    pub(crate) fn since(&self, committed: Option<DateTime<Utc>>, position: Option<&Position>) -> Option<DateTime<Utc>> {
+        if position == Some(&Position::Version(self.version)) {
+            return None;
+        }
+        match committed {
+            Some(committed) => self.made_at.or(self.updated_at).map(|made_at| made_at.max(committed)),
+            None => self.made_at,
         }
     }
 }
@@ -152,12 +180,20 @@ impl Kaggle {
     /// `DatasetNotFound`, `KaggleUnauthorized`, `KaggleForbidden` (kind `Config`); `KaggleThrottled`,
     /// `KaggleUnavailable`, `KaggleAnswer` (kind `Transient`).
     pub async fn current_version(&self, dataset: &Dataset, deadline: Deadline) -> Result<u64> {
-        let info = retry::within(deadline, self.api.dataset(dataset, deadline)).await?;
+        let info = deadline.bound(self.api.dataset(dataset, deadline)).await?;
         let number = info.current(dataset)?;
         match info.obstacle(dataset, number) {
             Some(obstacle) => Err(obstacle),
             None => Ok(number),
         }
+    }
+
+    /// What is known of the dataset's current version, which is not ready.
+    ///
+    /// # Errors
+    /// Those of [`Self::versions`].
+    pub(crate) async fn awaited(&self, dataset: &Dataset, deadline: Deadline) -> Result<Option<Awaited>> {
+        Ok(deadline.bound(self.api.dataset(dataset, deadline)).await?.awaited())
     }
 
     /// The versions that the API lists, newest first; or every number up to the current one where it lists none. Some of them
@@ -166,7 +202,7 @@ impl Kaggle {
     /// # Errors
     /// Those of [`Self::current_version`], but for `VersionNotReady`, `VersionFailed` and `VersionDeleted`.
     pub async fn versions(&self, dataset: &Dataset, deadline: Deadline) -> Result<Vec<VersionInfo>> {
-        Ok(retry::within(deadline, self.api.dataset(dataset, deadline)).await?.versions())
+        Ok(deadline.bound(self.api.dataset(dataset, deadline)).await?.versions())
     }
 
     /// Fetches the archive of one version into the folder `into`.
@@ -183,7 +219,7 @@ impl Kaggle {
         deadline: Deadline,
         progress: Progress<'_>,
     ) -> Result<Archive> {
-        retry::within(deadline, download::fetch(&self.api, dataset, version, into, deadline, progress)).await
+        deadline.bound(download::fetch(&self.api, dataset, version, into, deadline, progress)).await
     }
 
     /// Fetches so much of an archive as reading one table takes; all of it where the store sends no parts, or where something
@@ -197,7 +233,7 @@ impl Kaggle {
         deadline: Deadline,
         progress: Progress<'_>,
     ) -> Result<archive::Archive> {
-        if let Some(archive) = retry::within(deadline, member::fetch(&self.api, wanted, deadline, progress)).await? {
+        if let Some(archive) = deadline.bound(member::fetch(&self.api, wanted, deadline, progress)).await? {
             return Ok(archive);
         }
         let download = self.download(wanted.dataset, wanted.version, wanted.into, deadline, progress).await?;

@@ -3,15 +3,14 @@
 //! Every request of this client is a read, so any of them may be repeated. A try that failed says how ([`Failed`]);
 //! [`Retries`] keeps the counts of one operation and either waits or gives the error back.
 
-use std::future::Future;
 use std::time::Duration;
 
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
 use super::Settings;
 use crate::error::{Error, Result};
 use crate::retry::Pauses;
-use crate::trigger::{Deadline, out_of_time};
+use crate::trigger::Deadline;
 
 /// How a try failed.
 #[derive(Debug)]
@@ -78,14 +77,6 @@ impl<'a> Retries<'a> {
         tracing::debug!(error = %error, wait_ms = wait.as_millis(), "waiting before the next try");
         sleep(wait).await;
         Ok(())
-    }
-}
-
-/// Runs `operation` to its end or to the deadline.
-pub(super) async fn within<T>(deadline: Deadline, operation: impl Future<Output = Result<T>>) -> Result<T> {
-    match deadline.remaining() {
-        None => operation.await,
-        Some(left) => timeout(left, operation).await.unwrap_or_else(|_| Err(out_of_time())),
     }
 }
 

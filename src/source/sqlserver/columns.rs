@@ -19,7 +19,7 @@ use super::server::{CaptureInstance, CapturedColumn, ChangeBatch, LsnRange, Mask
 use super::tracked::MetadataColumns;
 use crate::error::{Error, Result};
 use crate::position::Lsn;
-use crate::table::OP_COLUMN;
+use crate::table::{OP_COLUMN, fold};
 
 /// `__$operation` of a deleted row.
 pub(crate) const DELETE: u8 = 1;
@@ -152,7 +152,7 @@ pub(crate) fn marks(metadata: MetadataColumns) -> Marks {
 fn refuse_reserved(instance: &CaptureInstance) -> Result<()> {
     let mut taken: HashSet<String> = READABLE.into_iter().map(str::to_owned).collect();
     for field in instance.columns.iter().flat_map(|column| &column.fields) {
-        if !taken.insert(field.name().to_lowercase()) {
+        if !taken.insert(fold(field.name())) {
             return Err(faults::reserved_column(&format!("{}.{}", instance.schema, instance.table), field.name()));
         }
     }

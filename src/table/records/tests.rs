@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::table::Encoding;
 
 /// Records by the lines on which they begin.
 type Lines = Vec<(u64, Vec<String>)>;
@@ -94,6 +95,40 @@ fn a_lone_return_in_quotes_is_a_line_only_where_lines_end_so() {
         for bytes in 4..30 {
             let (all, _) = by_blocks(few_at_a_time(&text, Dialect::delimited(b','), bytes), 2, 3);
             assert_eq!(all.last().map(|(line, _)| *line), Some(last), "{end:?} by {bytes}");
+        }
+    }
+}
+
+/// The line of the fault of `bytes`, read so many at a time.
+fn line_of_fault(bytes: &[u8], block: usize) -> u64 {
+    let blocks = TextBlocks::sized(Box::new(std::io::Cursor::new(bytes.to_vec())), Some(Encoding::Utf8), block);
+    match by_blocks(Records::new(blocks, Dialect::delimited(b';')), 2, 3).1.unwrap_err() {
+        RecordError::Text { line, .. }
+        | RecordError::UnclosedQuote { line }
+        | RecordError::TextAfterQuote { line }
+        | RecordError::Ragged { line, .. } => line,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn the_line_of_a_fault_is_that_of_an_editor_however_much_is_read_at_once() {
+    let faults: [(&[u8], u64); 11] = [
+        (b"a;b\r1;2\r3;\xFF\r", 3),
+        (b"a;b\r\n1;2\r\n3;\xFF\r\n", 3),
+        (b"a;b\r\n1;\"x\ry\"\r\n3;\xFF\r\n", 3),
+        (b"\"a\rx\";b\r1;\xFF", 3),
+        (b"\"a\rx\";b\r\n1;\xFF", 2),
+        (b"\"; \r\"aa\"a;a\r\n", 1),
+        (b"\"; \r\"aa\"a;a\r", 2),
+        (b"\"x\r\r\"y;a\r1;2\r", 3),
+        (b"\"x\ry\";\"z\r", 2),
+        (b"a;b\r\r1;2\r3", 4),
+        (b"\"a\ry\";\"b\"\"c\r\"\r\n1;2\r\n3;4;5", 3),
+    ];
+    for (bytes, line) in faults {
+        for block in 4..60 {
+            assert_eq!(line_of_fault(bytes, block), line, "{:?} by {block}", String::from_utf8_lossy(bytes));
         }
     }
 }
@@ -275,6 +310,30 @@ proptest! {
         }
         prop_assert!(rest.is_ok(), "{rest:?} of {text:?}");
         prop_assert_eq!(found.into_iter().map(|(_, cells)| cells).collect::<Vec<_>>(), table, "{:?}", text);
+    }
+
+    /// A byte that is no text, wherever it is and whatever lines end in.
+    #[test]
+    fn the_line_of_a_fault_does_not_depend_on_the_size_of_blocks(
+        text in r#"(("([a;\n\r]|""){0,4}"|[ab]{0,2})("[a]?)?;[ab\r]{0,2}(\r\n|[\n\r])){0,6}"#,
+        bad: bool,
+        block in 4_usize..40,
+    ) {
+        let mut bytes = text.into_bytes();
+        bytes.extend(bad.then_some(0xFF));
+        let fault = |block| {
+            let source = Box::new(std::io::Cursor::new(bytes.clone()));
+            let records = Records::new(TextBlocks::sized(source, Some(Encoding::Utf8), block), Dialect::delimited(b';'));
+            by_blocks(records, 2, 3).1.err()
+        };
+        // The whole text in one block is found to be none before the records in it are looked at.
+        match (fault(block), fault(1000)) {
+            (Some(RecordError::Text { line: one, .. }), Some(RecordError::Text { line: other, .. })) => {
+                prop_assert_eq!(one, other);
+            }
+            (_, Some(RecordError::Text { .. })) => {}
+            (one, other) => prop_assert_eq!(format!("{one:?}"), format!("{other:?}")),
+        }
     }
 
     /// In a dialect that is not the file's, rows are what they are, or an error: never fewer than there are lines, unless

@@ -39,8 +39,10 @@ impl fmt::Display for Request {
 pub(super) enum Meaning {
     /// 412: the condition does not hold.
     ConditionFailed,
-    /// 409, or an upload that is not there any more: the outcome is open.
+    /// 409: the outcome is open.
     Conflict,
+    /// The upload is not there any more: it was aborted, or completed by an answer that was lost.
+    UploadGone,
     /// No such object.
     Missing,
     /// The range begins beyond the end of the object.
@@ -76,6 +78,8 @@ where
     let explained = match meaning(&error) {
         Meaning::Conflict => Error::transient("StoreConflict", message)
             .hint("another write of the object was under way; the next run sees what became of it"),
+        Meaning::UploadGone => Error::transient("UploadAborted", message)
+            .hint("the upload was aborted by another run of the table, or by a rule of the bucket; the next run stores what is left"),
         Meaning::Unavailable => {
             Error::transient("StoreUnavailable", message).hint("run again; S3 could not be reached")
         }
@@ -98,7 +102,8 @@ where
 fn classify(status: u16, code: Option<&str>) -> Meaning {
     match code.unwrap_or_default() {
         "PreconditionFailed" => Meaning::ConditionFailed,
-        "ConditionalRequestConflict" | "OperationAborted" | "NoSuchUpload" => Meaning::Conflict,
+        "ConditionalRequestConflict" | "OperationAborted" => Meaning::Conflict,
+        "NoSuchUpload" => Meaning::UploadGone,
         "NoSuchKey" | "NotFound" => Meaning::Missing,
         "NoSuchBucket" => Meaning::NoBucket,
         "InvalidRange" => Meaning::OutOfRange,
@@ -138,6 +143,7 @@ fn permission_hint(request: &Request) -> String {
     let Request { permission, bucket, key, .. } = request;
     match *permission {
         "s3:ListBucket" => format!("allow s3:ListBucket on arn:aws:s3:::{bucket} for the prefix {key}"),
+        "s3:ListBucketMultipartUploads" => format!("allow {permission} on arn:aws:s3:::{bucket}"),
         "s3:GetObject" => format!(
             "allow s3:GetObject on arn:aws:s3:::{bucket}/{key} (and kms:Decrypt where a KMS key encrypts it) and \
              s3:ListBucket on the bucket: without it S3 answers the same for an object that does not exist"
@@ -160,7 +166,7 @@ mod tests {
             (200, Some("PreconditionFailed"), Meaning::ConditionFailed),
             (200, Some("InternalError"), Meaning::Unavailable),
             (409, Some("ConditionalRequestConflict"), Meaning::Conflict),
-            (404, Some("NoSuchUpload"), Meaning::Conflict),
+            (404, Some("NoSuchUpload"), Meaning::UploadGone),
             (404, Some("NoSuchBucket"), Meaning::NoBucket),
             (404, None, Meaning::Missing),
             (403, Some("SignatureDoesNotMatch"), Meaning::Credentials),

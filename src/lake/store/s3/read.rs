@@ -6,7 +6,8 @@ use std::time::Duration;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use aws_sdk_s3::operation::get_object::builders::GetObjectFluentBuilder;
-use aws_sdk_s3::primitives::{ByteStream, ByteStreamError};
+use aws_sdk_s3::operation::head_object::HeadObjectOutput;
+use aws_sdk_s3::primitives::{ByteStream, ByteStreamError, DateTime};
 use bytes::Bytes;
 use futures_util::stream::{self, BoxStream, StreamExt};
 
@@ -98,17 +99,26 @@ impl Reader {
             .hint("the endpoint does not speak S3 faithfully; use another one")
     }
 
+    /// When the object was written, in seconds since 1970; `None` when it is not there.
+    pub(super) async fn written_at(&self) -> Result<Option<i64>> {
+        Ok(self.head().await?.and_then(|answer| answer.last_modified.as_ref().map(DateTime::secs)))
+    }
+
     /// The object's tag and length, with no body.
     async fn look(&self) -> Result<Option<Object>> {
-        let head = self.client.head_object().bucket(&self.request.bucket).key(&self.request.key);
-        let answer = match head.send().await {
-            Ok(answer) => answer,
-            Err(error) if meaning(&error) == Meaning::Missing => return Ok(None),
-            Err(error) => return Err(explain(&self.request, error)),
-        };
+        let Some(answer) = self.head().await? else { return Ok(None) };
         let etag = ETag(answer.e_tag.ok_or_else(|| no_tag(&self.request))?);
         let len = answer.content_length.and_then(|len| len.try_into().ok()).unwrap_or(0);
         Ok(Some(Object { etag, len, body: stream::empty().boxed() }))
+    }
+
+    async fn head(&self) -> Result<Option<HeadObjectOutput>> {
+        let head = self.client.head_object().bucket(&self.request.bucket).key(&self.request.key);
+        match head.send().await {
+            Ok(answer) => Ok(Some(answer)),
+            Err(error) if meaning(&error) == Meaning::Missing => Ok(None),
+            Err(error) => Err(explain(&self.request, error)),
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Uploading an object in parts, under a condition that S3 checks when the upload is completed.
 //!
 //! The parts are invisible until then. Whatever goes wrong, the upload is aborted, so that no parts stay to be paid
-//! for; those of a killed process are for the bucket's lifecycle rule. An upload whose completion was answered with 409
+//! for; those of a killed process are for the next run of the table (see `lake::uploads`) or the bucket's lifecycle rule. An upload whose completion was answered with 409
 //! is lost: S3 wants all of it again, so that is a new `put` and for the caller to decide.
 
 use std::ops::Range;
@@ -13,7 +13,7 @@ use aws_sdk_s3::types::{
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
 use super::client::attempt_timeout;
-use super::fault::explain;
+use super::fault::{Meaning, explain, meaning};
 use super::{S3Store, no_tag, refused, written};
 use crate::error::{Error, Result};
 use crate::lake::store::{Condition, Payload, Put, payload_changed};
@@ -126,7 +126,9 @@ impl Upload {
     /// The outcome is known already, so a failure here is only logged.
     pub(super) async fn abort(&self) {
         let abort = self.store.client.abort_multipart_upload().bucket(&self.store.options.bucket).key(&self.key);
-        if let Err(error) = abort.upload_id(&self.id).send().await {
+        if let Err(error) = abort.upload_id(&self.id).send().await
+            && meaning(&error) != Meaning::UploadGone
+        {
             let error =
                 explain(&self.store.request("abort the upload of", "s3:AbortMultipartUpload", &self.key), error);
             tracing::warn!(key = self.key, error = %error.chain(), "parts of a failed upload stay in the bucket");

@@ -225,3 +225,17 @@ fn utc(local: &str, knows_time_zone: bool) -> String {
         format!("CAST(DATEADD(minute, -DATEPART(tz, SYSDATETIMEOFFSET()), {local}) AS datetime2(3))")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Azure SQL Database (edition 5) and Managed Instance (8) know `CURRENT_TIMEZONE_ID` whatever their version says, which is
+    /// that of a much older SQL Server.
+    #[test]
+    fn the_services_of_azure_are_asked_for_their_time_zone_whatever_their_version() {
+        let text = session(Duration::from_secs(1));
+        assert!(text.contains("WHEN CAST(SERVERPROPERTY('EngineEdition') AS int) IN (5, 8) OR CAST"), "{text}");
+        assert!(text.contains(">= 16 AND CAST(SERVERPROPERTY('EngineEdition') AS int) IN (2, 3, 4) THEN 1"), "{text}");
+    }
+}

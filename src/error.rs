@@ -56,7 +56,7 @@ impl Kind {
 }
 
 /// The codes of the guards: what stops a table before it would publish something false, or go on over a gap.
-const GUARDS: [&str; 10] = [
+const GUARDS: [&str; 11] = [
     "ChangesLost",
     "EmptyTable",
     "FileCut",
@@ -64,6 +64,7 @@ const GUARDS: [&str; 10] = [
     "InstanceMissing",
     "InstanceRecreated",
     "MassDelete",
+    "PartMissing",
     "SourceRestored",
     "SourceRewound",
     "TableMissing",

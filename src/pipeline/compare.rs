@@ -175,8 +175,8 @@ fn pass(job: &Job, schema: &TableSchema) -> Result<Pass, PassError> {
     )?;
     cut(job, last_line)?;
     guard(job, schema, &outcome, plan.own())?;
-    let schema = findings.settle(spec, schema)?;
-    Ok(Pass { warnings: findings.warnings(&schema), schema, output, outcome })
+    let settled = findings.settle(spec, schema)?;
+    Ok(Pass { warnings: findings.warnings(schema), schema: settled, output, outcome })
 }
 
 /// Nothing is lost by stopping here.
@@ -217,7 +217,14 @@ fn footer(job: &Job, pass: &Pass, kind: FileKind) -> Footer {
 }
 
 fn provenance(job: &Job) -> Provenance {
-    Provenance { source: job.stamp.source.clone(), ..job.file.provenance() }
+    let mut provenance = Provenance { source: job.stamp.source.clone(), ..job.file.provenance() };
+    // A version in plain ASCII says nothing against a guess, which the next one may need again.
+    for (file, guess) in &job.before.guessed_encodings {
+        if provenance.files.contains(file) {
+            provenance.guessed_encodings.entry(file.clone()).or_insert_with(|| guess.clone());
+        }
+    }
+    provenance
 }
 
 fn comparison(
@@ -246,8 +253,8 @@ fn comparison(
 /// Refuses a text that ends within a line, where the version before did not: it was cut, as far as anyone can tell.
 fn cut(job: &Job, last_line: u64) -> Result<()> {
     // A file without a row is empty, which another guard says.
-    let whole_before = job.before.ends_with_line_end == Some(true) && last_line > 0;
-    let Some((file, is_last)) = job.file.open_end().filter(|_| whole_before && !job.approve_deletes) else {
+    let mut open = job.file.open_ends().into_iter().filter(|(file, _)| job.before.ended_with_line_end(file));
+    let Some((file, is_last)) = open.next().filter(|_| last_line > 0 && !job.approve_deletes) else {
         return Ok(());
     };
     let line = if is_last { format!(" within line {}", job.file.at(last_line).1) } else { " within a line".to_owned() };
@@ -265,9 +272,21 @@ fn guard(job: &Job, schema: &TableSchema, outcome: &Outcome, plan: &PrintPlan) -
         return Ok(());
     }
     let name = &job.spec.name;
+    if let Some(part) = job.before.lost_part(&job.file.provenance()) {
+        let message = format!(
+            "table `{name}` was also read from `{part}`, which is gone or has no rows, and no other file is new"
+        );
+        return Err(Error::data("PartMissing", message)
+            .hint("publish the file again; if its rows are gone for good, run once with `approve_deletes`")
+            .into());
+    }
     // A table that has no rows already was approved to have none.
     if counts.rows == 0 && (rows_before > 0 || job.stored.is_none()) {
-        return Err(empty_table(job.file.name(), name.as_str()).into());
+        return Err(match counts.dropped {
+            0 => empty_table(job.file.name(), name.as_str()),
+            dropped => all_dropped(job, dropped),
+        }
+        .into());
     }
     #[expect(clippy::cast_precision_loss, reason = "a share of rows need not be exact")]
     let share = counts.deleted as f64 / (rows_before.max(1)) as f64;
@@ -282,6 +301,15 @@ fn guard(job: &Job, schema: &TableSchema, outcome: &Outcome, plan: &PrintPlan) -
             .into());
     }
     Ok(())
+}
+
+/// The error for a file of which no row is left.
+fn all_dropped(job: &Job, dropped: u64) -> Error {
+    let message = format!("`{}`: each of its {dropped} rows is without a key and was dropped", job.file.name());
+    Error::data("EmptyTable", message).hint(format!(
+        "look at the key `{}` in the file, choose another `pk`, or set the table's `on_null_key` to fail to see the first line; if the table really became empty, run once with `approve_deletes`",
+        job.spec.pk.join("`, `")
+    ))
 }
 
 fn bad_keys(

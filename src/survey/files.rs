@@ -82,7 +82,7 @@ pub(super) fn candidates(archive: &Archive) -> (Vec<Candidate>, Vec<LeftOut>) {
             Ok((name, plain)) => candidates.push(Candidate {
                 name,
                 doubtful: !SURELY_TABLES.contains(&file.ending.as_str()),
-                file: (!plain).then(|| file.pattern.clone().unwrap_or_else(|| file.path.clone())),
+                file: (!plain).then(|| file.pattern.clone().unwrap_or_else(|| literal(&file.path))),
                 path: file.path,
             }),
             Err(error) => left_out.push(LeftOut { file: file.path, error }),
@@ -148,6 +148,8 @@ struct Names<'a> {
     /// How many files have a stem, whatever its case.
     stems: BTreeMap<String, usize>,
     taken: BTreeSet<String>,
+    /// The names given to files that they find, whatever their case: two such would be one table.
+    given: BTreeSet<String>,
 }
 
 impl<'a> Names<'a> {
@@ -157,12 +159,14 @@ impl<'a> Names<'a> {
         // A file that its name finds has the first right to the name.
         let plain = found.iter().filter(|file| finds(archive, file).is_some());
         let taken = plain.map(|file| file.stem.to_lowercase()).collect();
-        Self { archive, stems, taken }
+        Self { archive, stems, taken, given: BTreeSet::new() }
     }
 
     /// A name for the file, and whether the name alone finds it.
     fn name(&mut self, file: &Found) -> Result<(TableName, bool), Error> {
-        if let Some(name) = finds(self.archive, file) {
+        if let Some(name) = finds(self.archive, file)
+            && self.given.insert(name.as_str().to_lowercase())
+        {
             return Ok((name, true));
         }
         let stem = safe(&file.stem);

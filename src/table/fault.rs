@@ -1,11 +1,14 @@
 //! What is wrong with a file that cannot be read: the errors that name its line.
 
+use std::io::Read;
+
 use super::file::{CsvFile, PassError};
 use super::findings::Finding;
 use super::records::{Block, MAX_RECORD, RecordError};
 use super::schema::Column;
 use super::spec::TableSpec;
 use super::text::TextError;
+use super::types::ColumnType;
 use crate::error::Error;
 
 /// The error for a file without a single row.
@@ -26,8 +29,21 @@ impl CsvFile {
             false => format!("is no {column_type}"),
         };
         let message = format!("`{}` line {line}: the value of `{name}` {is_wrong}", self.name());
-        let hint =
-            format!("repair the value, or set `columns.{name}` of table `{}` to string, which takes all", spec.name);
+        let table = &spec.name;
+        let hint = match column_type {
+            _ if !spec.pk.contains(name) => {
+                format!("repair the value, or set `columns.{name}` of table `{table}` to string, which takes all")
+            }
+            // A key is the same key as text; and learnt, not declared, it also takes whole numbers with a point.
+            ColumnType::Int64 | ColumnType::Date => {
+                format!(
+                    "repair the value, or take `columns.{name}` of table `{table}` out: the key's type then follows its values"
+                )
+            }
+            _ => format!(
+                "repair the value: a key of this type cannot become another one; to start the table again with `columns.{name}` string, give it a new `name`, and its file as `file`"
+            ),
+        };
         Error::data("CellMisfit", message).hint(hint).into()
     }
 
@@ -36,6 +52,18 @@ impl CsvFile {
         let Some(line) = block.line_of(names).filter(|_| names.len() > 1) else { return Ok(()) };
         let message = format!("`{}` line {line} has the names of all columns in place of values", self.name());
         Err(Error::data("HeaderRepeated", message).hint(JOINED_HINT).into())
+    }
+
+    /// What to do about a file that is no text, by its first bytes.
+    fn why_binary(&self) -> &'static str {
+        let mut head = [0; 4];
+        match self.bytes().and_then(|mut bytes| Ok(bytes.read_exact(&mut head)?)) {
+            Ok(()) if head == *b"PAR1" => "it is a Parquet file: give it a name that ends in .parquet",
+            Ok(()) if head.starts_with(b"PK") => {
+                "it is a zip archive or an Excel workbook: unpack it, or have its tables published as CSV"
+            }
+            _ => "the file is damaged or binary; if it is UTF-16 set the table's `encoding`",
+        }
     }
 
     /// The error of a record that was to have `width` fields.
@@ -56,7 +84,7 @@ impl CsvFile {
             .into(),
             RecordError::Text { error: TextError::Nul, line } => {
                 Error::data("NulCharacter", format!("`{name}` line {line}: a NUL character"))
-                    .hint("the file is damaged or binary; if it is UTF-16 set the table's `encoding`")
+                    .hint(self.why_binary())
                     .into()
             }
             RecordError::Text { error: TextError::IsUtf8(declared), .. } => {

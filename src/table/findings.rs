@@ -86,6 +86,7 @@ impl Findings {
             if finding.separators.are_mixed() {
                 return Err(mixed_separators(&column.name, spec).into());
             }
+            column.comma = finding.separators.comma || column.comma && !finding.separators.point;
             if column.format.is_some() && !finding.formats.is_unseen() {
                 column.format = Some(finding.formats.common(column.format).ok_or(PassError::Misfit)?);
             }
@@ -93,16 +94,22 @@ impl Findings {
         Ok(settled)
     }
 
-    /// What the report has to say of how the columns were read.
+    /// What the report has to say of how the columns of `schema`, as they were before, were read.
     pub fn warnings(&self, schema: &TableSchema) -> Vec<String> {
         let columns = schema.columns.iter().zip(&self.0);
         columns.filter_map(|(column, finding)| warning(column, finding)).collect()
     }
 }
 
-fn warning(Column { name, .. }: &Column, finding: &Finding) -> Option<String> {
+fn warning(Column { name, comma, .. }: &Column, finding: &Finding) -> Option<String> {
     if finding.pointed {
         return Some(format!("`{name}` is written with a point (`1.0`): read as the integers that it held before"));
+    }
+    if *comma && finding.separators.point {
+        return Some(format!(
+            "the numbers of `{name}` had a decimal comma so far, and their points are read as decimal points now (`1.234` is \
+             below 2): if they part thousands, declare the column as string"
+        ));
     }
     let ambiguous = finding.separators.may_group_thousands();
     ambiguous.then(|| {

@@ -91,7 +91,8 @@ impl Guess {
     pub(super) fn column(self) -> Column {
         let Some(column_type) = self.column_type else { return Column::without_values(self.name) };
         let stored_format = self.stored.as_ref().filter(|column| column.column_type == ColumnType::Double);
-        let column = Column::new(self.name, column_type);
+        let comma = self.stored.as_ref().is_some_and(|column| column.comma);
+        let column = Column { comma, ..Column::new(self.name, column_type) };
         match (column_type, self.role, stored_format) {
             (ColumnType::Double, Role::Attribute, Some(Column { format: None, .. })) => column,
             (ColumnType::Double, Role::Attribute, Some(Column { format, .. })) if self.formats.is_unseen() => {

@@ -28,12 +28,15 @@ pub struct Column {
     /// How the source writes its doubles, where their type was inferred.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub format: Option<NumberFormat>,
+    /// Whether the source writes its numbers with a decimal comma, where their type is declared.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub comma: bool,
 }
 
 impl Column {
     /// A column of a type that is known.
     pub fn new(name: impl Into<String>, column_type: ColumnType) -> Self {
-        Self { name: name.into(), column_type, empty: false, format: None }
+        Self { name: name.into(), column_type, empty: false, format: None, comma: false }
     }
 
     /// A column without a single value so far.

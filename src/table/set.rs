@@ -24,12 +24,20 @@ pub struct FileSet {
     foreign: OnceLock<usize>,
     /// The files that have no header, and so no rows.
     blank: Mutex<BTreeSet<usize>>,
+    /// The files that had no row when they were read last.
+    rowless: Mutex<BTreeSet<usize>>,
 }
 
 impl FileSet {
     /// These files, found by `pattern`.
     pub(super) fn new(pattern: &str, parts: Vec<TableFile>) -> Self {
-        Self { pattern: pattern.to_owned(), parts, foreign: OnceLock::new(), blank: Mutex::default() }
+        Self {
+            pattern: pattern.to_owned(),
+            parts,
+            foreign: OnceLock::new(),
+            blank: Mutex::default(),
+            rowless: Mutex::default(),
+        }
     }
 
     /// The pattern, for messages.
@@ -80,14 +88,25 @@ impl FileSet {
         each: &mut dyn FnMut(Rows) -> Result<()>,
     ) -> Result<Findings, PassError> {
         let mut findings = Findings::default();
+        let mut with_rows = BTreeSet::new();
         self.each(|number, part| {
             findings.merge(part.read(spec, schema, &mut |mut rows| {
+                with_rows.insert(number);
                 rows.lines.iter_mut().for_each(|line| *line |= (number as u64) << FILE_SHIFT);
                 each(rows)
             })?);
             Ok(())
         })?;
+        let rowless = (0..self.parts.len()).filter(|number| !with_rows.contains(number)).collect();
+        *self.rowless.lock().unwrap_or_else(PoisonError::into_inner) = rowless;
         Ok(findings)
+    }
+
+    /// The names of the files that have rows, as far as they were read.
+    pub(super) fn with_rows(&self) -> Vec<String> {
+        let rowless = self.rowless.lock().unwrap_or_else(PoisonError::into_inner);
+        let parts = self.parts.iter().enumerate().filter(|(number, _)| !rowless.contains(number));
+        parts.map(|(_, part)| part.name().to_owned()).collect()
     }
 
     /// The file and the line that the line of a row of [`Self::read`] means.

@@ -1,5 +1,7 @@
 //! A table's file in a snapshot, or its files, whatever their format.
 
+use std::collections::BTreeSet;
+
 use super::encoding::Encoding;
 use super::file::{CsvFile, PassError};
 use super::findings::Findings;
@@ -169,18 +171,25 @@ impl TableFile {
         let guess = |part: &Self| Some((part.name().to_owned(), part.guess()?.name().to_owned()));
         let ends: Option<Vec<bool>> = self.parts().iter().map(Self::ends_with_line_end).collect();
         Provenance {
-            files: self.parts().iter().map(|part| part.name().to_owned()).collect(),
+            files: match self {
+                Self::Set(set) => set.with_rows(),
+                other => vec![other.name().to_owned()],
+            },
             guessed_encodings: self.parts().iter().filter_map(guess).collect(),
             ends_with_line_end: ends.map(|ends| ends.into_iter().all(|ended| ended)),
+            open_ends: match self {
+                Self::Set(_) => self.open_ends().into_iter().map(|(file, _)| file.to_owned()).collect(),
+                _ => BTreeSet::new(),
+            },
             source: None,
         }
     }
 
-    /// The first file whose text does not end with the end of a line, once it was read, and whether it is the last one.
-    pub fn open_end(&self) -> Option<(&str, bool)> {
+    /// The files whose text does not end with the end of a line, once they were read, and whether each is the last one.
+    pub fn open_ends(&self) -> Vec<(&str, bool)> {
         let parts = self.parts();
-        let index = parts.iter().position(|part| part.ends_with_line_end() == Some(false))?;
-        Some((parts[index].name(), index + 1 == parts.len()))
+        let open = parts.iter().enumerate().filter(|(_, part)| part.ends_with_line_end() == Some(false));
+        open.map(|(index, part)| (part.name(), index + 1 == parts.len())).collect()
     }
 
     fn ends_with_line_end(&self) -> Option<bool> {

@@ -273,3 +273,17 @@ fn files_in_different_encodings_get_no_encoding_in_common() {
     assert_eq!(counts(&report, 0), [4, 0, 0, 0]);
     assert!(report["tables"][0]["warnings"].to_string().contains("windows-1252"), "{report}");
 }
+
+/// Two tables whose names differ in case only are one to a catalog: what was written was refused.
+#[test]
+fn files_whose_names_differ_in_case_only_get_names_of_their_own() {
+    let desk = Desk::new();
+    desk.write("d/A.csv", "id,v\n1,x\n");
+    desk.write("d/sub/a.csv", "id,v\n2,y\n");
+    desk.write("d/b[1].csv", "id,v\n3,z\n");
+    desk.run(&["init", "d", "--output", "c.json"]).expect(0, &[]);
+    desk.run(&["run", "--once", "--config", "c.json", "--lake", "lake", "--skip-download", "d"]).expect(0, &[]);
+    let files: Vec<Value> =
+        written(&desk, "c.json")["tables"].as_array().unwrap().iter().map(|table| table["file"].clone()).collect();
+    assert_eq!(files, [json!(null), json!("b[[]1].csv"), json!("sub/a.csv")]);
+}

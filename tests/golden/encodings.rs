@@ -285,3 +285,14 @@ fn a_table_may_go_from_csv_to_parquet() {
     assert_eq!((report.inserted, report.updated, report.deleted), (1, 0, 1), "{:?}", lab.changes());
     lab.assert_verified();
 }
+
+/// A version in plain ASCII came between, and the next guess was another one, by which rows changed that had not.
+#[test]
+fn a_guess_outlives_a_version_that_needs_none() {
+    let first = b"id,v\n1,a\xE7\xE3o\n2,S\xE3o\n3,Zo\xEB \xF1and\xFA\n";
+    let mut lab = Lab::of_t(Value::Null);
+    lab.csv_ok(first);
+    lab.csv_ok("id,v\n1,acao\n2,Sao\n3,Zoe\n");
+    lab.csv_ok([&first[..], b"4,\xA3\xF3d\x9F \xBF\xF3\xB3w\n"].concat());
+    assert_eq!(lab.full_load()[..3], ["1|ação", "2|São", "3|Zoë ñandú"]);
+}

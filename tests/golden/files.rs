@@ -150,3 +150,50 @@ fn a_path_without_a_file_is_missing_with_what_is_near() {
     let message = failure(&one(&mut lab, &[("a/t.csv", b"id\n1\n"), ("b/t.csv", b"id\n1\n")]), "AmbiguousTable");
     assert!(message.contains("`tables[].file`"), "{message}");
 }
+
+const PARTS: [(&str, &[u8]); 3] =
+    [("s/1.csv", b"id,v\n1,a\n2,b\n"), ("s/2.csv", b"id,v\n3,c\n"), ("s/3.csv", b"id,v\n4,d\n5,e\n6,f\n")];
+
+/// Its rows were deletes, below the share that stops a table.
+#[test]
+fn a_part_that_is_gone_or_has_no_rows_stops_the_table_unless_another_comes_in_its_place() {
+    for second in [None, Some(&b"id,v\n"[..]), Some(b"")] {
+        let mut lab = from("s/*");
+        done(&mut lab, &PARTS);
+        let mut parts = PARTS.to_vec();
+        match second {
+            None => drop(parts.remove(1)),
+            Some(content) => parts[1].1 = content,
+        }
+        let before = lab.objects();
+        let hint = failure(&lab.run(&parts).tables[0], "PartMissing");
+        assert!(hint.contains("`s/2.csv`"), "{hint}");
+        lab.assert_objects(&before);
+        lab.approval = cdc_to_s3::trigger::Approval::All;
+        assert_eq!(done(&mut lab, &parts).deleted, 1);
+        lab.approval = cdc_to_s3::trigger::Approval::None;
+        assert_eq!(done(&mut lab, &parts).deleted, 0);
+        parts.push(("s/4.csv", b"id,v\n7,g\n"));
+        assert_eq!(done(&mut lab, &parts).inserted, 1);
+        lab.assert_verified();
+    }
+    let mut lab = from("s/*");
+    done(&mut lab, &PARTS);
+    let renamed: Vec<_> =
+        PARTS.iter().zip(["s/a.csv", "s/b.csv", "s/c.csv"]).map(|(part, name)| (name, part.1)).collect();
+    assert_eq!(done(&mut lab, &renamed).deleted, 0);
+}
+
+/// One of the parts never had a last line end, so that no part was known to have one.
+#[test]
+fn each_part_is_cut_by_itself() {
+    let mut lab = from("s/*");
+    let mut parts = PARTS;
+    parts[2].1 = b"id,v\n4,d\n5,e\n6,f";
+    done(&mut lab, &parts);
+    parts[0].1 = b"id,v\n1,a\n2,";
+    let text = failure(&lab.run(&parts).tables[0], "FileCut");
+    assert!(text.contains("`s/1.csv`"), "{text}");
+    parts[0].1 = b"id,v\n1,a\n2,B\n";
+    assert_eq!(done(&mut lab, &parts).updated, 1);
+}

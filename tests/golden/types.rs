@@ -416,3 +416,17 @@ fn a_parquet_file_is_read_whatever_its_codec() {
         assert_eq!((report.tables[0].rows, report.tables[0].error.is_none()), (500, true), "{codec}");
     }
 }
+
+/// The same text means another number, and only the file before tells.
+#[test]
+fn points_in_place_of_the_commas_of_before_are_said() {
+    let mut lab = Lab::of_t(json!({"sep": ";", "columns": {"v": "double"}}));
+    lab.csv_ok("id;v\n1;1,5\n2;2,25\n");
+    let report = lab.csv_ok("id;v\n1;1.234\n2;2.250\n");
+    assert!(
+        report.warnings.iter().any(|warning| warning.contains("`v` had a decimal comma so far")),
+        "{:?}",
+        report.warnings
+    );
+    assert_eq!(lab.csv_ok("id;v\n1;1.234\n2;2.251\n").warnings, [""; 0]);
+}

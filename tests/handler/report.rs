@@ -7,7 +7,9 @@ use super::{CLIENTES, Failure, PRODUTOS, Rig, TRANSACOES, at};
 /// The names of the fields of an object, in alphabetical order, each with its type.
 fn shape(value: &Value) -> Vec<String> {
     let fields = value.as_object().expect("an object");
-    fields.iter().map(|(name, value)| format!("{name}: {}", type_of(value))).collect()
+    let mut shape: Vec<String> = fields.iter().map(|(name, value)| format!("{name}: {}", type_of(value))).collect();
+    shape.sort();
+    shape
 }
 
 fn type_of(value: &Value) -> &'static str {

@@ -2,7 +2,7 @@
 
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::file::metadata::RowGroupMetaData;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::lab::{FULL_LOAD, Lab, failure};
 
@@ -149,4 +149,23 @@ fn long_cells_make_small_batches_and_row_groups() {
     let report = lab.csv_ok(format!("id,v\n{}", rows("y")));
     assert_eq!((report.inserted, report.updated, report.deleted), (0, 1, 0));
     lab.assert_verified();
+}
+
+#[test]
+fn a_key_whose_rows_are_all_dropped_is_no_empty_file() {
+    let mut lab = Lab::of_t(json!({"on_null_key": "drop"}));
+    let text = failure(&lab.csv("id,v\n,1\n,2\n"), "EmptyTable");
+    assert!(text.contains("each of its 2 rows is without a key"), "{text}");
+}
+
+#[test]
+fn a_file_of_another_kind_under_the_name_of_a_table_is_told_as_that() {
+    for (bytes, what) in
+        [(&b"PAR1\x15\0\x15\0"[..], "it is a Parquet file"), (b"PK\x03\x04\x14\0\0\0", "it is a zip archive")]
+    {
+        let mut lab = Lab::of_t(Value::Null);
+        let report = lab.csv(bytes);
+        let error = report.error.unwrap();
+        assert!(error.advice().unwrap().contains(what), "{}: {:?}", error.chain(), error.advice());
+    }
 }

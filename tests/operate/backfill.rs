@@ -88,7 +88,7 @@ async fn every_version_becomes_an_object_under_its_own_time() {
             ["restore", "--lake", "lake", "--table", "produtos", "--at", &format!("2026-01-01T00:00:0{version}Z")];
         let mut lines: Vec<String> = desk.run(&restore).stdout.lines().map(str::to_owned).collect();
         lines.sort();
-        assert_eq!(lines, ["1,a", &format!("2,{}", version / 2), "idProduto,nome"], "version {version}");
+        assert_eq!(lines, ["1;a", &format!("2;{}", version / 2), "idProduto;nome"], "version {version}");
     }
     let history = desk.run(&["history", "--lake", "lake", "--json"]).json();
     let run_at = |change: &Value| change["run_at"].as_str().unwrap().to_owned();

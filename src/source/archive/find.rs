@@ -111,8 +111,9 @@ fn none_configured(names: &[&str], table: &TableName, file: &str) -> Error {
         return error.hint(format!("`{file}` is a folder: write `{file}/*` to read its files; nothing was deleted"));
     }
     let others = || names.iter().copied().filter(|name| !is_clutter(name));
-    let same_base = others().find(|name| base_name(name).to_lowercase() == base_name(file).to_lowercase());
-    match same_base.or_else(|| crate::near::near(file, others())) {
+    let tables = || others().filter(|name| can_be_table(name));
+    let same_base = tables().find(|name| base_name(name).to_lowercase() == base_name(file).to_lowercase());
+    match same_base.or_else(|| crate::near::near(file, tables())) {
         Some(near) => error.hint(format!("did you mean `{near}`? nothing was deleted")),
         None => error.hint(there_are(&others().collect::<Vec<_>>())),
     }
@@ -123,11 +124,11 @@ fn none_by_name(names: &[&str], table: &TableName) -> Error {
         Error::data("TableMissing", format!("the snapshot has no file `{table}.csv` (nor .csv.gz, nor .parquet)"));
     let others = || names.iter().copied().filter(|name| !is_clutter(name));
     let stem = |name: &str| base_name(name).split('.').next().map(str::to_lowercase);
-    if let Some(other) = others().find(|name| stem(name) == Some(table.as_str().to_lowercase()) && !is_archive(name)) {
+    if let Some(other) = others().find(|name| stem(name) == Some(table.as_str().to_lowercase()) && can_be_table(name)) {
         return error
             .hint(format!("if `{other}` is the table, set `tables[].file` to \"{other}\"; nothing was deleted"));
     }
-    let near = crate::near::near(&format!("{table}.csv"), others().map(base_name));
+    let near = crate::near::near(&format!("{table}.csv"), others().filter(|name| can_be_table(name)).map(base_name));
     match (near, others().find(|name| is_archive(name))) {
         (Some(near), _) => error.hint(format!(
             "did you mean `{near}`? A table's `name` is its file's, without `.csv`, or `tables[].file` names the file; nothing was deleted"
@@ -137,6 +138,14 @@ fn none_by_name(names: &[&str], table: &TableName) -> Error {
         )),
         (None, None) => error.hint(there_are(&others().collect::<Vec<_>>())),
     }
+}
+
+/// Whether the name may be that of a table: nothing else is said to be meant.
+fn can_be_table(name: &str) -> bool {
+    const FOREIGN: [&str; 12] =
+        [".xlsx", ".xls", ".json", ".jsonl", ".xml", ".avro", ".orc", ".feather", ".sqlite", ".pdf", ".md", ".html"];
+    let lower = name.to_lowercase();
+    !is_archive(name) && !FOREIGN.iter().any(|ending| lower.ends_with(ending))
 }
 
 /// Whether the name is that of an archive, which is not opened.
@@ -201,6 +210,8 @@ mod tests {
         assert!(hint.contains("`sales.csv/*`"), "{hint}");
         let hint = missed(&["data.tsv"], "data", None, "TableMissing");
         assert!(hint.contains("set `tables[].file` to \"data.tsv\""), "{hint}");
+        let hint = missed(&["data.xlsx"], "data", None, "TableMissing");
+        assert!(hint.contains("it has `data.xlsx`") && !hint.contains("set `tables[].file`"), "{hint}");
         let hint = missed(&["a/t.csv", "b/t.csv"], "t", None, "AmbiguousTable");
         assert!(hint.contains("`tables[].file`"), "{hint}");
     }

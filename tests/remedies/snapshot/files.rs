@@ -71,7 +71,17 @@ pub(super) fn cases() -> Vec<Case> {
             "HeadersDiffer",
             json!({"file": "s/*"}),
             parts,
-            vec![(Set(json!({"file": "s/1.csv"})), &["1|x"]), (Republish("repair the header", alike), &["1|x", "2|y"])],
+            vec![
+                (Set(json!({"file": "s/1.csv"})), &["1|x"]),
+                (Republish("repair the header", alike.clone()), &["1|x", "2|y"]),
+            ],
+        ),
+        later(
+            "PartMissing",
+            json!({"file": "s/*", "max_deleted_fraction": 1.0}),
+            alike.clone(),
+            files(&[("s/1.csv", b"id,a\n1,x\n")]),
+            vec![(Approve, &["1|x"]), (Republish("publish the file again", alike), &["1|x", "2|y"])],
         ),
         first(
             "MixedFormats",

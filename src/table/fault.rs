@@ -57,9 +57,9 @@ impl CsvFile {
     /// What to do about a file that is no text, by its first bytes.
     fn why_binary(&self) -> &'static str {
         let mut head = [0; 4];
-        match self.bytes().and_then(|mut bytes| Ok(bytes.read_exact(&mut head)?)) {
-            Ok(()) if head == *b"PAR1" => "it is a Parquet file: give it a name that ends in .parquet",
-            Ok(()) if head.starts_with(b"PK") => {
+        match self.bytes().map(|mut bytes| bytes.read_exact(&mut head)) {
+            Ok(Ok(())) if head == *b"PAR1" => "it is a Parquet file: give it a name that ends in .parquet",
+            Ok(Ok(())) if head.starts_with(b"PK") => {
                 "it is a zip archive or an Excel workbook: unpack it, or have its tables published as CSV"
             }
             _ => "the file is damaged or binary; if it is UTF-16 set the table's `encoding`",

@@ -38,7 +38,9 @@ impl Provenance {
     pub fn ended_with_line_end(&self, file: &str) -> bool {
         match self.ends_with_line_end {
             Some(true) => self.files.len() < 2 || self.files.iter().any(|known| known == file),
-            Some(false) => self.files.iter().any(|known| known == file) && !self.open_ends.contains(file),
+            Some(false) => {
+                self.files.len() > 1 && self.files.iter().any(|known| known == file) && !self.open_ends.contains(file)
+            }
             None => false,
         }
     }
@@ -86,6 +88,7 @@ mod tests {
         assert!(open(false, &["b"]).ended_with_line_end("a") && !open(false, &["b"]).ended_with_line_end("b"));
         let one = Provenance { ends_with_line_end: Some(true), ..of(&["t.csv"]) };
         assert!(one.ended_with_line_end("moved/t.csv"));
+        assert!(!Provenance { ends_with_line_end: Some(false), ..one }.ended_with_line_end("t.csv"));
     }
 
     #[test]

@@ -138,7 +138,7 @@ fn every_file_that_can_be_a_table_is_one_whatever_its_name() {
         [
             "ação",
             "bare <- bare",
-            "data_1 <- data[1].csv",
+            "data_1 <- data[[]1].csv",
             "internal <- _internal.csv",
             "old_plain <- old/plain.csv",
             "plain",
@@ -146,7 +146,7 @@ fn every_file_that_can_be_a_table_is_one_whatever_its_name() {
             "spaced <-  spaced .csv",
             "test_rows <- test/rows.csv",
             "train_rows <- train/rows.csv",
-            "what <- what?.csv",
+            "what <- what[?].csv",
             "x <- x.tsv",
             "y <- y.txt",
         ]

@@ -1,7 +1,7 @@
 //! Schema drift: one schema per table in all of its files, learnt once and only widened.
 
-use cdc_to_s3::report::{TableReport, TableStatus};
 use cdc_to_s3::restore::{Format, Output};
+use cdc_to_s3::report::{TableReport, TableStatus};
 use serde_json::{Value, json};
 
 use crate::support::lab::{FULL_LOAD, Lab, failure};

@@ -1,7 +1,7 @@
 //! A source that is missing, empty or shrunk never becomes a wave of deletes.
 
-use cdc_to_s3::report::{RunStatus, TableReport};
 use cdc_to_s3::restore::{Format, Output};
+use cdc_to_s3::report::{RunStatus, TableReport};
 use cdc_to_s3::trigger::Approval;
 use serde_json::{Value, json};
 

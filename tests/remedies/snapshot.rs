@@ -184,35 +184,6 @@ fn follow(case: &Case, remedy: &Remedy, rows: &[&str]) {
     }
 }
 
-/// Whether a row of a table of the runbook says to do so.
-fn is_said(row: &str, remedy: &Remedy) -> bool {
-    match remedy {
-        Set(keys) => keys.as_object().unwrap().keys().any(|key| row.contains(&format!("`{key}`"))),
-        NewName(_) => row.contains("`name`"),
-        Approve => row.contains("approve_deletes"),
-        Republish(..) => {
-            ["repair", "source", "origem", "origin", "rename", "fonte", "publi"].iter().any(|word| row.contains(word))
-        }
-    }
-}
-
-#[test]
-fn each_code_is_in_the_runbook_with_a_remedy_that_works() {
-    let cases = cases();
-    for name in ["docs/runbook.md"] {
-        let text = std::fs::read_to_string(crate::second_reader::project(name)).unwrap();
-        for code in codes() {
-            let listed = |line: &&str| {
-                line.starts_with("| `") && line.split(" | ").next().unwrap().contains(&format!("`{code}`"))
-            };
-            for row in text.lines().filter(listed) {
-                let mut remedies = cases.iter().filter(|case| case.code == code).flat_map(|case| &case.remedies);
-                assert!(remedies.any(|(remedy, _)| is_said(row, remedy)), "{name}: {code} in {row}");
-            }
-        }
-    }
-}
-
 fn merged(one: &Value, other: &Value) -> Value {
     let mut merged = one.as_object().cloned().unwrap_or_default();
     merged.extend(other.as_object().cloned().unwrap_or_default());

@@ -17,7 +17,7 @@ use self::world::World;
 use crate::support::random::Random;
 
 /// How many histories `cargo test` lives through.
-const SEEDS: u64 = 2000;
+const SEEDS: u64 = 1000;
 
 /// Pauses between attempts make a single history wait rather than work.
 const AT_ONCE: usize = 48;

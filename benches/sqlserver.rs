@@ -26,13 +26,13 @@ use std::time::Instant;
 
 use cdc_to_s3::lake::store::DirStore;
 use cdc_to_s3::pipeline::{self, Unwatched};
+use cdc_to_s3::request::{Deadline, Request};
 use cdc_to_s3::source::Source;
 use cdc_to_s3::source::sqlserver::tds::Settings;
 use cdc_to_s3::source::sqlserver::{
     ChangeBatch, Feed, Images, Lsn, LsnRange, Server as _, SqlServer, Start, TableOptions,
 };
 use cdc_to_s3::telemetry::peak_rss_bytes;
-use cdc_to_s3::trigger::{Deadline, Request};
 
 use self::stub::{Captured, Stub, client};
 use self::tds::{Answer, Column, Encoded, Length, Request as Question, Row, RowStyle, SqlType, Value};

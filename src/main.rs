@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use cdc_to_s3::cli;
 use cdc_to_s3::clients::Clients;
 use cdc_to_s3::config::{AWS_LAMBDA_FUNCTION_NAME, CDC_LOG_FORMAT, Environment, RUST_LOG};
-use cdc_to_s3::handler::Handler;
+use cdc_to_s3::lambda::Handler;
 use cdc_to_s3::telemetry::{self, LogFormat};
 use lambda_runtime::service_fn;
 

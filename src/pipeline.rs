@@ -30,12 +30,12 @@ use crate::lake::layout::{self, RunTime};
 use crate::lake::store::{Condition, ObjectStore, Payload, Put, read_all};
 use crate::position::Position;
 use crate::report::{Report, SourceReport, TableReport, TableStatus};
+use crate::request::{Deadline, Request, out_of_time};
 use crate::source::Source;
 use crate::source::archive::Archive;
 use crate::source::kaggle::{Awaited, version_overdue};
 use crate::table::TableSpec;
 use crate::telemetry;
-use crate::trigger::{Deadline, Request, out_of_time};
 use crate::workspace::Workspace;
 
 /// How long a claim holds beside the time of the upload. It is made when all is ready to be stored, so that a run that

@@ -8,7 +8,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
 use crate::error::{Error, Kind, Result};
-use crate::trigger::Deadline;
+use crate::request::Deadline;
 
 /// Does `work` within `deadline`, and again while it fails by a fault that may pass: `attempts` times in all, with these pauses
 /// in between. A pause that does not fit before the deadline is not made: the fault is the answer then.

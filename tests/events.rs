@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use cdc_to_s3::position::Position;
-use cdc_to_s3::trigger::{Approval, Deadline, Step};
+use cdc_to_s3::request::{Approval, Deadline, Step};
 use chrono::{DateTime, Utc};
 
 /// What a file asks for.

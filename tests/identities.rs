@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
-use cdc_to_s3::restore::{At, Format, Output};
+use cdc_to_s3::ops::restore::{At, Format, Output};
 use parquet::arrow::ArrowWriter;
 use proptest::prelude::*;
 use serde_json::json;

@@ -4,12 +4,12 @@ use super::bars::Bars;
 use super::print::{self, Colour, Grid, Ink};
 use super::run::{Signals, approval, interrupted};
 use super::{Common, Shell, wall_clock};
-use crate::backfill::{self, Backfill, Outcome, Step, VersionReport};
 use crate::config::Config;
 use crate::error::{Error, Result};
-use crate::figures::{grouped, millis};
+use crate::ops::backfill::{self, Backfill, Outcome, Step, VersionReport};
+use crate::ops::figures::{grouped, millis};
 use crate::report::{TableReport, TableStatus};
-use crate::trigger::{Approval, Deadline, Request};
+use crate::request::{Approval, Deadline, Request};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct BackfillArguments {

@@ -6,10 +6,10 @@ use clap::ValueEnum;
 
 use super::{Common, Shell, print, wall_clock};
 use crate::config::{Config, SourceConfig};
-use crate::ddl::{self, Tables};
 use crate::error::{Error, Result};
 use crate::lake::store::{LakeUrl, ObjectStore};
-use crate::trigger::{Deadline, Request};
+use crate::ops::ddl::{self, Tables};
+use crate::request::{Deadline, Request};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct DdlArguments {

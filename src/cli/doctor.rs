@@ -2,9 +2,9 @@
 
 use super::{Common, Shell, print, wall_clock};
 use crate::config::{Config, SourceConfig};
-use crate::doctor::{self, Diagnosis};
 use crate::error::Result;
-use crate::trigger::{Deadline, Request};
+use crate::ops::doctor::{self, Diagnosis};
+use crate::request::{Deadline, Request};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct DoctorArguments {

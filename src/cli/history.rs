@@ -7,11 +7,11 @@ use clap::ValueEnum;
 use super::{Common, Shell, moment, print, timeline, wall_clock};
 use crate::config::{Config, SourceConfig};
 use crate::error::{Error, Result};
-use crate::history::{self, History, PageFacts, Period, TableHistory};
 use crate::lake::capture::{self, CapturedTables};
 use crate::lake::layout::Place;
 use crate::lake::store::ObjectStore;
-use crate::trigger::{Deadline, Request};
+use crate::ops::history::{self, History, PageFacts, Period, TableHistory};
+use crate::request::{Deadline, Request};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct HistoryArguments {

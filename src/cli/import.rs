@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use super::bars::Bars;
 use super::{Common, Shell, print, require_snapshots, run};
 use crate::error::Result;
-use crate::import;
+use crate::ops::import;
 use crate::report::Report;
-use crate::trigger::Request;
+use crate::request::Request;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct ImportArguments {

@@ -9,10 +9,10 @@ use super::{Shell, print};
 use crate::config::{Config, ConfigText, Dataset, Limits, Overrides, kaggle_endpoint};
 use crate::error::{Error, Result};
 use crate::lake::store::LakeUrl;
+use crate::ops::profile::{self, Draft, Origin, Survey};
 use crate::pipeline::Progress;
+use crate::request::Deadline;
 use crate::source::archive::Archive;
-use crate::survey::{self, Draft, Origin, Survey};
-use crate::trigger::Deadline;
 use crate::workspace::Workspace;
 
 /// Written to standard output.
@@ -60,7 +60,7 @@ pub(super) fn run(shell: &Shell, arguments: &InitArguments) -> Result<u8> {
     let workspace = Workspace::create(&std::env::temp_dir())?;
     let bars = Bars::new();
     let archive = shell.runtime.block_on(fetch(shell, arguments, &workspace, &bars))?;
-    let survey = survey::survey(&archive, &arguments.tables, &workspace, &bars);
+    let survey = profile::survey(&archive, &arguments.tables, &workspace, &bars);
     bars.clear();
     let survey = survey?;
     show(shell, arguments, &survey, to_stdout)?;

@@ -3,9 +3,9 @@
 use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, TimeDelta, Utc};
 
 use crate::error::{Error, Result};
-use crate::history::{Period, Span};
 use crate::lake::layout::{RunTime, stamp_of};
-use crate::restore::At;
+use crate::ops::history::{Period, Span};
+use crate::ops::restore::At;
 
 /// A stretch of time that a person named, in UTC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

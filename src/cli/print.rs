@@ -10,12 +10,12 @@ use comfy_table::{CellAlignment, Table, TableComponent};
 use serde::Serialize;
 
 use crate::config::Environment;
-use crate::doctor::{Diagnosis, Finding};
 use crate::error::{Error, Result};
-use crate::figures::{grouped, millis};
+use crate::ops::doctor::{Diagnosis, Finding};
+use crate::ops::figures::{grouped, millis};
+use crate::ops::verify::{TableVerification, Verification};
 use crate::position::Position;
 use crate::report::{Report, TableReport, TableStatus};
-use crate::verify::{TableVerification, Verification};
 
 pub(super) use self::survey::survey;
 

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use super::{Common, Shell, moment, print, wall_clock};
 use crate::config::SourceConfig;
 use crate::error::{Error, Result};
-use crate::figures::grouped;
-use crate::restore::{self, Format, Output, Restored};
-use crate::trigger::{Deadline, Request};
+use crate::ops::figures::grouped;
+use crate::ops::restore::{self, Format, Output, Restored};
+use crate::request::{Deadline, Request};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct RestoreArguments {

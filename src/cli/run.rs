@@ -13,9 +13,9 @@ use crate::error::{Error, Kind, Result};
 use crate::lake::store::ObjectStore;
 use crate::pipeline;
 use crate::report::Report;
+use crate::request::{Approval, Deadline, Request};
 use crate::source::Source;
 use crate::telemetry::metrics::{Feed, SourceName};
-use crate::trigger::{Approval, Deadline, Request};
 
 /// Where the original program kept the files of the newest version.
 const DEFAULT_FOLDER: &str = "data/actual";

@@ -6,8 +6,8 @@ use std::io::IsTerminal;
 use super::Shell;
 use super::print::{self, Colour, Grid, Ink};
 use crate::error::Result;
-use crate::figures::{bytes, grouped, millis};
-use crate::history::{Counts, History, Period, TableHistory, Tally, tallies};
+use crate::ops::figures::{bytes, grouped, millis};
+use crate::ops::history::{Counts, History, Period, TableHistory, Tally, tallies};
 
 /// More lines than this for one table, and they are added up.
 const MOST_LINES: usize = 40;

@@ -6,8 +6,8 @@ use crate::error::Result;
 use crate::lake::commit::Runner;
 use crate::lake::layout::RunTime;
 use crate::lake::store::ObjectStore;
-use crate::trigger::{Deadline, Request};
-use crate::verify::{self, Verification};
+use crate::ops::verify::{self, Verification};
+use crate::request::{Deadline, Request};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct VerifyArguments {

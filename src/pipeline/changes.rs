@@ -23,12 +23,12 @@ use crate::lake::log::AT_ONCE;
 use crate::places::{place, places};
 use crate::position::{Lsn, Position};
 use crate::report::{Report, RunStatus, TableReport};
+use crate::request::Request;
 use crate::retry::{Pauses, retried};
 use crate::source::sqlserver::faults::{self, Moment};
 use crate::source::sqlserver::instances::{Tracked, tracked};
 use crate::source::sqlserver::{CommitTime, Database, Server, SqlServer};
 use crate::telemetry::metrics::Measured;
-use crate::trigger::Request;
 
 /// How often a question is put to the server before a passing fault of it ends the table.
 const ATTEMPTS: u32 = 4;

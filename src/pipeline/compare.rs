@@ -16,11 +16,11 @@ use crate::lake::footer::{FileKind, Footer};
 use crate::lake::layout::RunTime;
 use crate::lake::store::Payload;
 use crate::position::Position;
+use crate::request::{Deadline, out_of_time};
 use crate::table::{
     ColumnType, Findings, OnDuplicateKey, PassError, Provenance, SchemaChange, TableFile, TableSchema, TableSpec,
     UpdateDetection, empty_table,
 };
-use crate::trigger::{Deadline, out_of_time};
 
 /// How often a pass may begin again: once for the encoding, once for the types.
 const PASSES: usize = 3;

@@ -18,11 +18,11 @@ use crate::lake::layout::RunTime;
 use crate::lake::store::ObjectStore;
 use crate::position::Position;
 use crate::report::{Report, SourceReport, TableReport};
+use crate::request::Request;
 use crate::source::Source;
 use crate::source::sqlserver::faults::{Moment, idle};
 use crate::table::TableSpec;
 use crate::telemetry;
-use crate::trigger::Request;
 
 /// What a run has to do.
 #[derive(Debug, Serialize, Deserialize)]

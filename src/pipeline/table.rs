@@ -19,8 +19,8 @@ use crate::lake::state::Head;
 use crate::lake::store::{ETag, Stages};
 use crate::position::Position;
 use crate::report::{TableReport, TableStatus};
+use crate::request::outside;
 use crate::table::{Provenance, TableSchema, TableSpec, UpdateDetection};
-use crate::trigger::outside;
 
 /// How often a run enters a table anew after losing a race for its state.
 const ENTRIES: u32 = 3;

@@ -18,8 +18,8 @@ use self::sqlserver::{Lsn, SqlServer};
 pub use crate::config::Limits;
 use crate::error::{Error, Result};
 use crate::position::Position;
+use crate::request::Deadline;
 use crate::table::FileChoice;
-use crate::trigger::Deadline;
 use crate::workspace::Workspace;
 
 /// Receives the bytes so far and, where it is known, their number in all.

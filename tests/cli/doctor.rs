@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use cdc_to_s3::Result;
-use cdc_to_s3::doctor::{self, Diagnosis, Finding};
 use cdc_to_s3::lake::store::{ByteRange, Condition, Listed, MemoryStore, Object, ObjectStore, Payload, Put, read_all};
+use cdc_to_s3::ops::doctor::{self, Diagnosis, Finding};
 use serde_json::{Value, json};
 
 use super::Desk;

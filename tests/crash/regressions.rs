@@ -8,7 +8,7 @@ use cdc_to_s3::Result;
 use cdc_to_s3::lake::state::State;
 use cdc_to_s3::lake::store::{ByteRange, Condition, Listed, Object, ObjectStore, Payload, Put};
 use cdc_to_s3::report::TableStatus;
-use cdc_to_s3::trigger::{Deadline, Request};
+use cdc_to_s3::request::{Deadline, Request};
 use chrono::TimeDelta;
 
 use crate::support::faults::{Fault, FaultyStore, Gate, Operation};

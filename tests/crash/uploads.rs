@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use aws_sdk_s3::Client;
 use cdc_to_s3::Kind;
-use cdc_to_s3::doctor::{self, Diagnosis};
 use cdc_to_s3::lake::store::{ObjectStore, S3ClientOptions, S3Options, S3Store, S3Timing, s3_client};
+use cdc_to_s3::ops::doctor::{self, Diagnosis};
 use cdc_to_s3::report::TableStatus;
-use cdc_to_s3::trigger::Deadline;
+use cdc_to_s3::request::Deadline;
 
 use super::done;
 use crate::support::emulator;

@@ -1,6 +1,6 @@
 //! Schema drift: one schema per table in all of its files, learnt once and only widened.
 
-use cdc_to_s3::restore::{Format, Output};
+use cdc_to_s3::ops::restore::{Format, Output};
 use cdc_to_s3::report::{TableReport, TableStatus};
 use serde_json::{Value, json};
 

@@ -169,9 +169,9 @@ fn a_part_that_is_gone_or_has_no_rows_stops_the_table_unless_another_comes_in_it
         let hint = failure(&lab.run(&parts).tables[0], "PartMissing");
         assert!(hint.contains("`s/2.csv`"), "{hint}");
         lab.assert_objects(&before);
-        lab.approval = cdc_to_s3::trigger::Approval::All;
+        lab.approval = cdc_to_s3::request::Approval::All;
         assert_eq!(done(&mut lab, &parts).deleted, 1);
-        lab.approval = cdc_to_s3::trigger::Approval::None;
+        lab.approval = cdc_to_s3::request::Approval::None;
         assert_eq!(done(&mut lab, &parts).deleted, 0);
         parts.push(("s/4.csv", b"id,v\n7,g\n"));
         assert_eq!(done(&mut lab, &parts).inserted, 1);

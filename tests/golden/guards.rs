@@ -1,8 +1,8 @@
 //! A source that is missing, empty or shrunk never becomes a wave of deletes.
 
-use cdc_to_s3::restore::{Format, Output};
+use cdc_to_s3::ops::restore::{Format, Output};
 use cdc_to_s3::report::{RunStatus, TableReport};
-use cdc_to_s3::trigger::Approval;
+use cdc_to_s3::request::Approval;
 use serde_json::{Value, json};
 
 use crate::support::lab::{Lab, Objects, failure, zip};

@@ -1,6 +1,6 @@
 //! Files whose columns have no names: `header` is `none`, and the configuration names them.
 
-use cdc_to_s3::restore::{Format, Output};
+use cdc_to_s3::ops::restore::{Format, Output};
 use serde_json::{Value, json};
 
 use crate::support::lab::{FULL_LOAD, Lab, config, failure};
@@ -118,7 +118,7 @@ fn parquet_names_its_columns_itself() {
     lab.csv_ok("id,v\n1,a\n");
     let parquet = lab.objects()[FULL_LOAD].clone();
     lab.reconfigure(headless(r#"{"id": "auto", "v": "auto"}"#));
-    lab.approval = cdc_to_s3::trigger::Approval::All;
+    lab.approval = cdc_to_s3::request::Approval::All;
     failure(&lab.run(&[("t.parquet", &parquet)]).tables[0], "HeaderOfParquet");
 }
 

@@ -10,9 +10,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cdc_to_s3::error::Error;
+use cdc_to_s3::request::Deadline;
 use cdc_to_s3::secrets::{CredentialCache, KaggleCredentials, Secret};
 use cdc_to_s3::source::kaggle::{Archive, Dataset, Kaggle, Settings};
-use cdc_to_s3::trigger::Deadline;
 use tempfile::TempDir;
 
 use crate::support::kaggle::{Accepted, Endpoint, Fault, StandIn};

@@ -5,14 +5,14 @@ use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cdc_to_s3::backfill::Backfill;
 use cdc_to_s3::lake::store::{MemoryStore, ObjectStore};
+use cdc_to_s3::ops::backfill::Backfill;
 use cdc_to_s3::pipeline::{self, Unwatched};
 use cdc_to_s3::report::TableStatus;
+use cdc_to_s3::request::{Approval, Deadline, Request};
 use cdc_to_s3::secrets::{CredentialCache, KaggleCredentials};
 use cdc_to_s3::source::Source;
 use cdc_to_s3::source::kaggle::{Kaggle, Settings};
-use cdc_to_s3::trigger::{Approval, Deadline, Request};
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use cdc_to_s3::history::History;
+use cdc_to_s3::ops::history::History;
 use chrono::Duration;
 use serde_json::Value;
 

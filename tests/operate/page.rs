@@ -1,8 +1,8 @@
 //! The page: what it says, that it needs nothing else, and that names in it stay names.
 
-use cdc_to_s3::history::{self, History, PageFacts, Span};
-use cdc_to_s3::history::{Change, Counts, TableHistory};
 use cdc_to_s3::lake::layout::RunTime;
+use cdc_to_s3::ops::history::{self, History, PageFacts, Span};
+use cdc_to_s3::ops::history::{Change, Counts, TableHistory};
 use chrono::{DateTime, Duration, Utc};
 
 use crate::support::random::Random;

@@ -1,6 +1,6 @@
 //! Each version of random histories is restored from the log, and is that version.
 
-use cdc_to_s3::restore::{At, Format, Output, Restored};
+use cdc_to_s3::ops::restore::{At, Format, Output, Restored};
 use proptest::prelude::*;
 
 use crate::support::lab::{FULL_LOAD, Lab};

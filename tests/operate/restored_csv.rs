@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
-use cdc_to_s3::restore::{Format, Output, Restored};
+use cdc_to_s3::ops::restore::{Format, Output, Restored};
 use parquet::arrow::ArrowWriter;
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};

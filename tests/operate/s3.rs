@@ -2,9 +2,9 @@
 
 use std::sync::{Arc, Mutex};
 
-use cdc_to_s3::history::{self, Span};
 use cdc_to_s3::lake::store::{ObjectStore, S3Options, S3Store};
-use cdc_to_s3::restore::{At, Output, restore};
+use cdc_to_s3::ops::history::{self, Span};
+use cdc_to_s3::ops::restore::{At, Output, restore};
 
 use crate::support::emulator;
 use crate::support::scene::{MINUTE, Scene};

@@ -6,11 +6,11 @@ use cdc_to_s3::lake::state::State;
 use cdc_to_s3::lake::store::MemoryStore;
 use cdc_to_s3::pipeline::{self, Unwatched};
 use cdc_to_s3::report::{TableReport, TableStatus};
+use cdc_to_s3::request::Request;
 use cdc_to_s3::secrets::{CredentialCache, KaggleCredentials};
 use cdc_to_s3::source::kaggle::{Kaggle, Settings};
 use cdc_to_s3::source::{Limits, Source};
 use cdc_to_s3::table::TableSpec;
-use cdc_to_s3::trigger::Request;
 use tempfile::TempDir;
 
 use crate::support::dataset::zipped;

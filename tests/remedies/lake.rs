@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use bytes::Bytes;
-use cdc_to_s3::restore::{Format, Output};
+use cdc_to_s3::ops::restore::{Format, Output};
 use parquet::arrow::ArrowWriter;
 use serde_json::{Value, json};
 

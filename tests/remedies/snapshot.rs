@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Int64Array, RecordBatch};
 use cdc_to_s3::Error;
-use cdc_to_s3::trigger::Approval;
+use cdc_to_s3::request::Approval;
 use parquet::arrow::ArrowWriter;
 use serde_json::{Value, json};
 

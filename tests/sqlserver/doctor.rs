@@ -1,7 +1,7 @@
 //! What `doctor` says of a database, from the model in memory and over a line; and the headroom in reports.
 
 use cdc_to_s3::Kind;
-use cdc_to_s3::doctor::{self, Check, Diagnosis, Finding};
+use cdc_to_s3::ops::doctor::{self, Check, Diagnosis, Finding};
 use cdc_to_s3::source::sqlserver::{OrderGrade, Start};
 
 use super::{Job, put};

@@ -4,8 +4,8 @@
 
 use cdc_to_s3::Kind;
 use cdc_to_s3::lake::store::ObjectStore;
+use cdc_to_s3::request::Request;
 use cdc_to_s3::source::sqlserver::{Images, OrderGrade, Start};
-use cdc_to_s3::trigger::Request;
 
 use super::{Job, put};
 use crate::support::cdc::{Backup, Change, Question, Statement, Transaction};

@@ -1,6 +1,6 @@
 //! The history of captured changes: counted from the footers, with nothing said of rows that no object holds.
 
-use cdc_to_s3::history::{self, Period, Span, tallies};
+use cdc_to_s3::ops::history::{self, Period, Span, tallies};
 
 use super::{Job, place, put};
 use crate::support::cdc::Statement;

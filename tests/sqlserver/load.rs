@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use cdc_to_s3::Error;
 use cdc_to_s3::report::TableStatus;
-use cdc_to_s3::trigger::{Deadline, Request};
+use cdc_to_s3::request::{Deadline, Request};
 
 use super::{Job, put};
 use crate::support::cdc::{Question, Statement};

@@ -29,14 +29,14 @@ use cdc_to_s3::lake::layout::Place;
 use cdc_to_s3::lake::parquet::ParquetFile;
 use cdc_to_s3::lake::state::State;
 use cdc_to_s3::lake::store::{Condition, MemoryStore, ObjectStore, Payload, Put, read_all};
+use cdc_to_s3::ops::verify::{Verification, verify_captured};
 use cdc_to_s3::pipeline::{self, Unwatched};
 use cdc_to_s3::report::{Report, TableReport, TableStatus};
+use cdc_to_s3::request::Request;
 use cdc_to_s3::source::Source;
 use cdc_to_s3::source::sqlserver::tds::Settings;
 use cdc_to_s3::source::sqlserver::{Feed, Lsn, Server, SqlServer, Start, TableOptions};
 use cdc_to_s3::table::TableName;
-use cdc_to_s3::trigger::Request;
-use cdc_to_s3::verify::{Verification, verify_captured};
 use tempfile::TempDir;
 
 use crate::support::cdc::{Cells, Change, Model, Statement, cells};

@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use arrow::array::{RecordBatch, new_null_array};
 use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
-use cdc_to_s3::ddl::{self, Tables};
 use cdc_to_s3::lake::parquet::{Encoding, ParquetWriter};
 use cdc_to_s3::lake::store::LakeUrl;
+use cdc_to_s3::ops::ddl::{self, Tables};
 use cdc_to_s3::source::sqlserver::{Images, MetadataColumns, TableOptions};
 use serde_json::{Value, json};
 

@@ -124,13 +124,18 @@ async fn a_state_of_another_table_that_cannot_be_read_is_that_tables_fault_only(
         let found: Vec<_> =
             verified.tables.iter().map(|table| (table.name.as_str(), table.error.as_ref().map(Error::code))).collect();
         assert_eq!((verified.ok, found.as_slice()), (false, [("dbo.t", None), ("other", Some(code))].as_slice()));
-        let described =
-            cdc_to_s3::ddl::captured(&*job.store, false, cdc_to_s3::source::sqlserver::MetadataColumns::Readable, None)
-                .await
-                .unwrap();
+        let described = cdc_to_s3::ops::ddl::captured(
+            &*job.store,
+            false,
+            cdc_to_s3::source::sqlserver::MetadataColumns::Readable,
+            None,
+        )
+        .await
+        .unwrap();
         assert_eq!((described.described.len(), described.unreadable[0].1.code()), (1, code));
         let wanted = ["dbo.other".to_owned()];
-        let found = cdc_to_s3::verify::verify_captured(&*job.store, false, Some(&wanted), job.temporary.path()).await;
+        let found =
+            cdc_to_s3::ops::verify::verify_captured(&*job.store, false, Some(&wanted), job.temporary.path()).await;
         assert_eq!(found.unwrap().tables[0].error.as_ref().map(Error::code), Some(code));
     }
 }

@@ -4,8 +4,8 @@ use cdc_to_s3::Kind;
 use cdc_to_s3::pipeline::{Finish, Plan, finish, plan};
 use cdc_to_s3::position::Position;
 use cdc_to_s3::report::{Report, RunStatus, TableStatus};
+use cdc_to_s3::request::Request;
 use cdc_to_s3::source::sqlserver::{Lsn, Start};
-use cdc_to_s3::trigger::Request;
 use cdc_to_s3::{Error, Result};
 use serde_json::to_value;
 

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use cdc_to_s3::Kind;
 use cdc_to_s3::lake::store::ObjectStore;
 use cdc_to_s3::report::TableReport;
+use cdc_to_s3::request::{Deadline, Request};
 use cdc_to_s3::source::sqlserver::Start;
-use cdc_to_s3::trigger::{Deadline, Request};
 use chrono::{DateTime, Duration, Utc};
 use tokio::task::JoinHandle;
 

@@ -6,8 +6,8 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use cdc_to_s3::lake::store::{Condition, MemoryStore, ObjectStore, Payload, Put};
+use cdc_to_s3::ops::verify::verify_captured;
 use cdc_to_s3::source::sqlserver::MetadataColumns;
-use cdc_to_s3::verify::verify_captured;
 
 use super::{Job, put};
 use crate::latency::{Distant, LATENCY};

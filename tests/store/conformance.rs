@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use cdc_to_s3::Kind;
-use cdc_to_s3::doctor::{self, Diagnosis};
 use cdc_to_s3::lake::store::{
     ByteRange, Condition, DirStore, ETag, MemoryStore, ObjectStore, Payload, Put, S3Options, S3Store, Stages, read_all,
 };
+use cdc_to_s3::ops::doctor::{self, Diagnosis};
 use futures_util::future::join_all;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use tempfile::TempDir;

@@ -16,12 +16,12 @@ use cdc_to_s3::lake::layout::{self, RunTime};
 use cdc_to_s3::lake::parquet::{Encoding, ParquetFile, ParquetWriter, read_footer};
 use cdc_to_s3::lake::state::State;
 use cdc_to_s3::lake::store::{Condition, ETag, Listed, ObjectStore, Payload, Put, read_all};
+use cdc_to_s3::ops::verify::verify;
 use cdc_to_s3::pipeline::{self, Unwatched};
 use cdc_to_s3::report::Report;
+use cdc_to_s3::request::{Deadline, Request};
 use cdc_to_s3::source::{Limits, Source};
 use cdc_to_s3::table::{NumberFormat, OP_COLUMN, TableName, TableSchema, TableSpec, UpdateDetection};
-use cdc_to_s3::trigger::{Deadline, Request};
-use cdc_to_s3::verify::verify;
 use chrono::{DateTime, Duration, Utc};
 use futures_util::future::BoxFuture;
 

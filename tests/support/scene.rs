@@ -6,9 +6,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use cdc_to_s3::lake::store::{Condition, MemoryStore, ObjectStore, Payload, Put, read_all};
 use cdc_to_s3::report::TableReport;
+use cdc_to_s3::request::Request;
 use cdc_to_s3::source::Source;
 use cdc_to_s3::table::{TableSpec, UpdateDetection};
-use cdc_to_s3::trigger::Request;
 use tempfile::TempDir;
 
 use super::faults::{FaultyStore, Moment, Operation};

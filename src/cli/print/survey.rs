@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::{Grid, Ink, grouped};
-use crate::survey::{ColumnSurvey, Survey, TableSurvey};
+use crate::ops::profile::{ColumnSurvey, Survey, TableSurvey};
 
 /// What a survey found.
 pub(in crate::cli) fn survey(found: &Survey, ink: Ink) -> String {

@@ -13,9 +13,9 @@ use crate::lake::parquet::Encoding;
 use crate::lake::store::Payload;
 use crate::pipeline::output::Encoder;
 use crate::position::Lsn;
+use crate::request::Deadline;
 use crate::source::sqlserver::columns::{BEFORE, ChangeCounts, Describer, Seq};
 use crate::source::sqlserver::{CaptureInstance, ChangeBatch, Images, LsnRange};
-use crate::trigger::Deadline;
 use crate::workspace::Workspace;
 
 /// The time that storing a file may take at the least: some answers of the store, each in good time.

@@ -3,7 +3,7 @@ use serde_json::json;
 use super::*;
 use crate::lake::store::{MemoryStore, read_all};
 use crate::report::{RunStatus, TableStatus};
-use crate::trigger::Deadline;
+use crate::request::Deadline;
 
 fn plan(tables: &[&str], done: Vec<TableReport>) -> Plan {
     Plan {

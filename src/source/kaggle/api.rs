@@ -14,8 +14,8 @@ use super::retry::{Failed, Retries};
 use super::{Settings, fault, headers};
 use crate::config::Dataset;
 use crate::error::{Error, Result};
+use crate::request::Deadline;
 use crate::secrets::{CredentialCache, KaggleCredentials};
-use crate::trigger::Deadline;
 
 /// The API's name in messages.
 const API: &str = "Kaggle's API";

@@ -21,7 +21,7 @@ use super::retry::{Failed, Retries};
 use super::{Archive, Progress, fault};
 use crate::config::Dataset;
 use crate::error::Result;
-use crate::trigger::Deadline;
+use crate::request::Deadline;
 
 /// Fetches and checks the archive of one version; see [`super::Kaggle::download`].
 pub(super) async fn fetch(

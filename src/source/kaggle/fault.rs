@@ -7,7 +7,7 @@ use reqwest::StatusCode;
 
 use crate::config::Dataset;
 use crate::error::Error;
-use crate::figures::span;
+use crate::ops::figures::span;
 use crate::source::foreign::Foreign;
 
 pub(super) fn endpoint(problem: &str) -> Error {

@@ -4,10 +4,10 @@ use super::api::Api;
 use super::ranges::{Fetched, Remote, Tail};
 use super::{Progress, Wanted};
 use crate::error::{Error, Result};
+use crate::request::Deadline;
 use crate::source::archive::Archive;
 use crate::source::archive::parts::{Next, Parts};
 use crate::table::FileChoice;
-use crate::trigger::Deadline;
 
 /// More parts than this, and the whole archive is the better way: its directory has more than a million members, or the
 /// table's are many and lie apart.

@@ -36,9 +36,9 @@ pub use crate::config::Dataset;
 use crate::config::Limits;
 use crate::error::Result;
 use crate::position::Position;
+use crate::request::Deadline;
 use crate::secrets::CredentialCache;
 use crate::table::FileChoice;
-use crate::trigger::Deadline;
 
 /// Called with the bytes of the archive there so far (which falls back to fewer when a download starts over) and the
 /// length of the whole, where it is known.

@@ -16,7 +16,7 @@ use super::retry::Failed;
 use super::{fault, headers};
 use crate::config::Dataset;
 use crate::error::{Error, Result};
-use crate::trigger::Deadline;
+use crate::request::Deadline;
 
 /// The object store's name in messages.
 pub(super) const STORE: &str = "Kaggle's storage";

@@ -25,8 +25,8 @@ use super::verify::Offered;
 use super::{Progress, fault};
 use crate::config::Dataset;
 use crate::error::Result;
+use crate::request::Deadline;
 use crate::source::archive::parts::Parts;
-use crate::trigger::Deadline;
 
 /// How much of an archive's end is fetched first: its end records, and the directory of up to some thousand members.
 pub(super) const TAIL: u64 = 128 << 10;

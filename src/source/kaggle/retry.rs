@@ -9,8 +9,8 @@ use tokio::time::sleep;
 
 use super::Settings;
 use crate::error::{Error, Result};
+use crate::request::Deadline;
 use crate::retry::Pauses;
-use crate::trigger::Deadline;
 
 /// How a try failed.
 #[derive(Debug)]

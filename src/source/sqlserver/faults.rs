@@ -8,7 +8,7 @@ use chrono::{DateTime, NaiveDateTime, Utc};
 
 use super::server::{CaptureInstance, CommitTime, Database};
 use crate::error::Error;
-use crate::figures::{grouped, span};
+use crate::ops::figures::{grouped, span};
 use crate::position::Lsn;
 
 /// What to do when changes are gone for good.

@@ -16,8 +16,8 @@ use crate::error::{Error, Kind};
 use crate::lake::store::ObjectStore;
 use crate::pipeline::{self, Finish, Plan, Unwatched};
 use crate::report::{Report, RunStatus, TableStatus};
+use crate::request::{Deadline, Request, Step};
 use crate::telemetry::metrics::{Feed, SourceName};
-use crate::trigger::{Deadline, Request, Step};
 
 /// The part of an invocation's time that is kept back for ending it in order.
 const MARGIN_FRACTION: u32 = 20;

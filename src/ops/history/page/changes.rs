@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use super::text::{escape, plural};
 use super::time_axis::{TimeAxis, label_at};
-use crate::figures::{bytes, grouped, millis, short};
-use crate::history::Tally;
+use crate::ops::figures::{bytes, grouped, millis, short};
+use crate::ops::history::Tally;
 
 const WIDTH: f64 = 1080.0;
 const HEIGHT: f64 = 250.0;

@@ -20,9 +20,9 @@ use crate::lake::store::ObjectStore;
 use crate::pipeline::{self, Progress};
 use crate::position::Position;
 use crate::report::Report;
+use crate::request::Request;
 use crate::source::Source;
 use crate::table::TableSpec;
-use crate::trigger::Request;
 
 /// Imports the tables of `request` from `source`, the files of the version that was published last.
 ///

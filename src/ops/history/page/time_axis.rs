@@ -3,7 +3,7 @@
 use chrono::{DateTime, Datelike, Duration, Timelike, Utc};
 
 use super::text::date;
-use crate::history::Period;
+use crate::ops::history::Period;
 
 /// At most so many slots, so that a bar has room to be seen.
 const MOST_SLOTS: usize = 122;

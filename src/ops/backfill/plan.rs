@@ -15,9 +15,9 @@ use crate::lake::outline::BaseOutline;
 use crate::lake::state::{STATE_LIMIT, State};
 use crate::lake::store::{ObjectStore, read_all};
 use crate::position::Position;
+use crate::request::outside;
 use crate::source::kaggle::VersionInfo;
 use crate::table::TableSpec;
-use crate::trigger::outside;
 
 /// The versions that a log holds, as far as it is known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

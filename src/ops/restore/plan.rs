@@ -2,7 +2,6 @@
 
 use super::At;
 use crate::error::{Error, Result};
-use crate::history::{Wrote, wrote};
 use crate::lake::base::{Base, full_load};
 use crate::lake::fetch::fetch_within;
 use crate::lake::footer::{FileKind, Footer};
@@ -11,6 +10,7 @@ use crate::lake::log;
 use crate::lake::outline::vanished;
 use crate::lake::parquet::{ParquetFile, read_footer};
 use crate::lake::store::{ETag, Listed, ObjectStore, Payload};
+use crate::ops::history::{Wrote, wrote};
 use crate::table::TableName;
 use crate::workspace::Workspace;
 

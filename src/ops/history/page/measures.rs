@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use super::changes::{LABEL_GAP, said, step};
 use super::text::escape;
 use super::time_axis::{TimeAxis, label_at};
-use crate::figures::{bytes, millis, short};
-use crate::history::Tally;
+use crate::ops::figures::{bytes, millis, short};
+use crate::ops::history::Tally;
 
 const WIDTH: f64 = 350.0;
 const HEIGHT: f64 = 128.0;

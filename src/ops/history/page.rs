@@ -15,7 +15,7 @@ use chrono::{DateTime, Utc};
 use self::text::{date, escape, plural};
 use self::time_axis::TimeAxis;
 use super::{Change, Counts, History, TableHistory, Tally, tallies};
-use crate::figures::{bytes, grouped, millis};
+use crate::ops::figures::{bytes, grouped, millis};
 
 /// The page loads nothing, and a browser is told not to let it.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'";

@@ -6,17 +6,17 @@ use chrono::TimeDelta;
 
 use super::Diagnosis;
 use crate::error::{Error, Result};
-use crate::figures::span;
 use crate::lake::layout::Place;
 use crate::lake::state::{Head, STATE_LIMIT, State};
 use crate::lake::store::{ObjectStore, read_all};
+use crate::ops::figures::span;
 use crate::places::places;
 use crate::position::{Lsn, Position};
+use crate::request::Request;
 use crate::source::sqlserver::faults::{self, Moment};
 use crate::source::sqlserver::headroom::Keeping;
 use crate::source::sqlserver::instances::{Tracked, tracked, turn};
 use crate::source::sqlserver::{CaptureInstance, Database, Images, LsnRange, OrderGrade, Server, SqlServer, Told};
-use crate::trigger::Request;
 
 /// With less than this left, a weekend without runs may cost changes soon.
 const LEAST_HEADROOM: TimeDelta = TimeDelta::hours(12);

@@ -11,8 +11,8 @@ use serde::Serialize;
 pub use self::lake::examine as lake;
 use crate::error::{Error, Kind};
 use crate::lake::store::ObjectStore;
+use crate::request::Request;
 use crate::source::Source;
-use crate::trigger::Request;
 
 /// How serious a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

@@ -22,9 +22,9 @@ use crate::lake::layout::RunTime;
 use crate::lake::store::ObjectStore;
 use crate::pipeline::{self, Progress};
 use crate::report::{self, TableReport, TableStatus};
+use crate::request::{Approval, Deadline, Request};
 use crate::source::Source;
 use crate::table::TableSpec;
-use crate::trigger::{Approval, Deadline, Request};
 
 /// A version that is to be read.
 #[derive(Clone, Debug, Serialize)]

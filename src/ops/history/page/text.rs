@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::figures::grouped;
+use crate::ops::figures::grouped;
 
 /// Text that means itself in HTML, in elements and in quoted attributes.
 pub(super) fn escape(text: &str) -> String {

@@ -18,8 +18,8 @@ use crate::lake::store::Payload;
 use crate::position::Position;
 use crate::request::{Deadline, out_of_time};
 use crate::table::{
-    ColumnType, Findings, OnDuplicateKey, PassError, Provenance, SchemaChange, TableFile, TableSchema, TableSpec,
-    UpdateDetection, empty_table,
+    Column, ColumnType, Findings, OnDuplicateKey, PassError, Provenance, SchemaChange, TableFile, TableSchema,
+    TableSpec, UpdateDetection, empty_table,
 };
 
 /// How often a pass may begin again: once for the encoding, once for the types.
@@ -233,7 +233,7 @@ fn comparison(
     full_load: (Payload, Footer),
     changes: Footer,
 ) -> Result<(Comparison, UnboundFingerprints)> {
-    let lost: Vec<String> = lost_tail(&pass.outcome).into_iter().collect();
+    let lost: Vec<String> = lost_tail(&pass.outcome).into_iter().chain(fewer_files(job, &pass.outcome)).collect();
     let Pass { schema, output, outcome: Outcome { counts, new_set: set_hash, .. }, warnings: read } = pass;
     let (cdc, fingerprints) = output.finish(&changes)?;
     let found = Comparison {
@@ -272,12 +272,12 @@ fn guard(job: &Job, schema: &TableSchema, outcome: &Outcome, plan: &PrintPlan) -
         return Ok(());
     }
     let name = &job.spec.name;
-    if let Some(part) = job.before.lost_part(&job.file.provenance()) {
+    if let Some(part) = job.before.lost_part(&job.file.provenance()).filter(|_| rows_before > 0) {
         let message = format!(
             "table `{name}` was also read from `{part}`, which is gone or has no rows, and no other file is new"
         );
         return Err(Error::data("PartMissing", message)
-            .hint("publish the file again; if its rows are gone for good, run once with `approve_deletes`")
+            .hint("publish the file again; if its rows are gone for good, or `file` was narrowed on purpose, run once with `approve_deletes`")
             .into());
     }
     // A table that has no rows already was approved to have none.
@@ -386,7 +386,7 @@ fn warnings(spec: &TableSpec, schema: &TableSchema, counts: Counts) -> Vec<Strin
                 "{changed} while `{date_field}` did not move on, in the full load only (set `update_detection` to `content` to publish such changes)"
             ));
         }
-        if schema.column_type(date_field) == Some(ColumnType::String) {
+        if schema.column(date_field).and_then(Column::known_type) == Some(ColumnType::String) {
             warnings.push(format!(
                 "`{date_field}` is text and is compared as text: dates like 31/12/2024 do not sort by time"
             ));
@@ -415,6 +415,15 @@ fn lost_tail(outcome: &Outcome) -> Option<String> {
     (gone < before && first + gone == before && outcome.counts.inserted == 0).then(|| {
         let gone = rows(gone, "that is gone was the last one", "that are gone were the last ones");
         format!("the {gone} of the version before: make sure that the file was not cut at the end of a line")
+    })
+}
+
+/// A warning where a table of several files has fewer of them and lost rows: Spark names all of them anew each time, so that no
+/// name tells which one is missing.
+fn fewer_files(job: &Job, outcome: &Outcome) -> Option<String> {
+    let (before, now) = (job.before.files.len(), job.file.provenance().files.len());
+    (before > 1 && now < before && !outcome.deleted.is_empty()).then(|| {
+        format!("the table had {before} files with rows in the version before and has {now} now: make sure that none is missing")
     })
 }
 

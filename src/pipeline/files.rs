@@ -87,7 +87,7 @@ impl Known<'_> {
             format!("table `{name}` was read from `{old}`, which is gone; `{new}` would be read in its place"),
         )
         .hint(format!(
-            "if `{new}` is the table now and no older copy, run once with `approve_deletes`; or name the file with `tables[].file` (a pattern such as `*/{}` lets its folder change)",
+            "if `{new}` is the table now and no older copy, run once with `approve_deletes`; or name the file with `tables[].file` (a pattern such as `**/{}` lets its folder change)",
             base_name(new)
         )))
     }

@@ -14,9 +14,6 @@ use super::types::ColumnType;
 /// The greatest integer up to which every integer is exact in a double.
 pub(crate) const MAX_EXACT_INT: i64 = 1 << 53;
 
-/// The same number as a double.
-const MAX_EXACT_DOUBLE: f64 = 9_007_199_254_740_992.0;
-
 /// How a text is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reading {
@@ -150,8 +147,11 @@ fn lenient_double(text: &str) -> Option<f64> {
     let is_zero = mantissa.bytes().all(|byte| matches!(byte, b'0' | b'.'));
     let exact = match is_integer {
         true => whole.parse().is_ok_and(|whole: i64| whole <= MAX_EXACT_INT),
-        // Beyond, a double has no place for the digits that a fraction adds.
-        false => value.abs() <= MAX_EXACT_DOUBLE || significant(mantissa) == significant(&format!("{:e}", value.abs())),
+        // Up to 15 digits come back from any double; of more, the double may be another number's.
+        false => {
+            let digits = significant(mantissa);
+            digits.len() <= 15 || digits == significant(&format!("{:e}", value.abs()))
+        }
     };
     (exact && (value != 0.0 || is_zero)).then_some(value)
 }

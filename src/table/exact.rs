@@ -39,6 +39,10 @@ pub(super) fn exact(array: &ArrayRef, to: ColumnType, may_cut: bool) -> Result<A
         (DataType::Null, _) => return Ok(new_null_array(&to.arrow(), array.len())),
         (same, _) if *same == to.arrow() => return Ok(Arc::clone(array)),
         (DataType::Utf8, _) => return parsed(array, to),
+        // A number is no time: Arrow would count it from 1970, in days or in microseconds.
+        (from, ColumnType::Date | ColumnType::Timestamp | ColumnType::TimestampUtc) if from.is_numeric() => {
+            return Err(first());
+        }
         (DataType::Timestamp(TimeUnit::Nanosecond, _), ColumnType::Timestamp | ColumnType::TimestampUtc) => {
             return micros(array, to, may_cut);
         }
@@ -174,6 +178,10 @@ mod tests {
         assert_eq!(row_of(wide, DECIMAL), Some(1));
         assert_eq!(row_of(BinaryArray::from(vec![&b"a"[..], b"\xFF"]), ColumnType::String), Some(1));
         assert_eq!(row_of(StringArray::from(vec!["1.50", "1,50"]), Double), Some(1));
+        for to in [Date, ColumnType::Timestamp, ColumnType::TimestampUtc] {
+            assert_eq!(row_of(Int64Array::from(vec![None, Some(20_240_101)]), to), Some(1), "{to}");
+            assert_eq!(row_of(Float64Array::from(vec![1.0]), to), Some(0), "{to}");
+        }
     }
 
     #[test]

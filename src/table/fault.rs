@@ -6,7 +6,7 @@ use super::file::{CsvFile, PassError};
 use super::findings::Finding;
 use super::records::{Block, MAX_RECORD, RecordError};
 use super::schema::Column;
-use super::spec::TableSpec;
+use super::spec::{Header, TableSpec};
 use super::text::TextError;
 use super::types::ColumnType;
 use crate::error::Error;
@@ -31,6 +31,11 @@ impl CsvFile {
         let message = format!("`{}` line {line}: the value of `{name}` {is_wrong}", self.name());
         let table = &spec.name;
         let hint = match column_type {
+            _ if matches!(spec.header, Header::Configured(_)) && spec.pk.contains(name) => {
+                format!(
+                    "repair the value, or set `columns.{name}` of table `{table}` to auto: the key's type then follows its values"
+                )
+            }
             _ if !spec.pk.contains(name) => {
                 format!("repair the value, or set `columns.{name}` of table `{table}` to string, which takes all")
             }

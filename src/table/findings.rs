@@ -86,7 +86,7 @@ impl Findings {
             if finding.separators.are_mixed() {
                 return Err(mixed_separators(&column.name, spec).into());
             }
-            column.comma = finding.separators.comma || column.comma && !finding.separators.point;
+            column.comma |= finding.separators.comma;
             if column.format.is_some() && !finding.formats.is_unseen() {
                 column.format = Some(finding.formats.common(column.format).ok_or(PassError::Misfit)?);
             }

@@ -28,7 +28,7 @@ pub struct Column {
     /// How the source writes its doubles, where their type was inferred.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub format: Option<NumberFormat>,
-    /// Whether the source writes its numbers with a decimal comma, where their type is declared.
+    /// Whether the source has written its numbers with a decimal comma, where their type is declared.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub comma: bool,
 }

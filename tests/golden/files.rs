@@ -179,9 +179,19 @@ fn a_part_that_is_gone_or_has_no_rows_stops_the_table_unless_another_comes_in_it
     }
     let mut lab = from("s/*");
     done(&mut lab, &PARTS);
+    lab.approval = cdc_to_s3::request::Approval::All;
+    assert_eq!(done(&mut lab, &[("other.csv", b"id\n1\n")]).deleted, 6);
+    lab.approval = cdc_to_s3::request::Approval::None;
+    assert_eq!(done(&mut lab, &PARTS[..1]).inserted, 2, "a table without rows has no part to lose");
+    let mut lab = from("s/*");
+    done(&mut lab, &PARTS);
     let renamed: Vec<_> =
         PARTS.iter().zip(["s/a.csv", "s/b.csv", "s/c.csv"]).map(|(part, name)| (name, part.1)).collect();
     assert_eq!(done(&mut lab, &renamed).deleted, 0);
+    let fewer: Vec<_> = PARTS.iter().zip(["s/d.csv", "s/e.csv"]).map(|(part, name)| (name, part.1)).collect();
+    lab.approval = cdc_to_s3::request::Approval::All;
+    let warnings = done(&mut lab, &fewer).warnings;
+    assert!(warnings.iter().any(|warning| warning.contains("had 3 files with rows")), "{warnings:?}");
 }
 
 /// One of the parts never had a last line end, so that no part was known to have one.

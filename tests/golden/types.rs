@@ -124,6 +124,8 @@ fn a_declared_double_refuses_what_it_cannot_hold() {
         "9007199254740993.0",
         "9007199254740993.5",
         "12345678901234567890.5",
+        "1234567890123.1234",
+        "123456789.123456789",
         "1e400",
         "-1e400",
         "1e-400",
@@ -428,5 +430,7 @@ fn points_in_place_of_the_commas_of_before_are_said() {
         "{:?}",
         report.warnings
     );
-    assert_eq!(lab.csv_ok("id;v\n1;1.234\n2;2.251\n").warnings, [""; 0]);
+    let report = lab.csv_ok("id;v\n1;1.234\n2;2.251\n");
+    assert_eq!(report.warnings.len(), 1, "as long as it is so: {:?}", report.warnings);
+    assert_eq!(lab.csv_ok("id;v\n1;1,234\n2;2,25\n").warnings, [""; 0]);
 }

@@ -9,6 +9,7 @@ use std::thread;
 
 use arrow::array::{Array, AsArray, RecordBatch, UInt32Array};
 use futures_util::{StreamExt, TryStreamExt, stream};
+use parquet::arrow::arrow_reader::{RowSelection, RowSelector};
 
 use super::fetch::fetch;
 use super::fingerprints::Fingerprints;
@@ -18,7 +19,6 @@ use super::log::AT_ONCE;
 use super::outline::{BaseOutline, vanished};
 use super::parquet::ParquetFile;
 use super::store::{ETag, ObjectStore};
-use super::wanted::Wanted;
 use crate::ahead::{ahead, all_ahead};
 use crate::diff::{Index, LookupPlan, Operation};
 use crate::error::{Error, Result};
@@ -220,8 +220,10 @@ fn selected(
     let readers = thread::available_parallelism().map_or(1, NonZero::get).min(MOST_READERS);
     let part = slots.len().div_ceil(readers).max(BATCH_ROWS);
     let read = |slots: &[u32]| {
-        let wanted = Wanted::new(slots, first);
-        move |give: &mut dyn FnMut(RecordBatch) -> Result<()>| wanted.read(file, give)
+        let selection = selection(slots, first);
+        move |give: &mut dyn FnMut(RecordBatch) -> Result<()>| {
+            file.batches(Some(selection))?.try_for_each(|batch| give(batch?))
+        }
     };
     all_ahead("decode", slots.chunks(part).map(read), |mut batches| batches.try_for_each(each))
 }
@@ -270,6 +272,25 @@ pub(crate) fn operations(file: &ParquetFile, batch: &RecordBatch) -> Result<Opti
     let letters = batch.column_by_name(OP_COLUMN).and_then(|column| column.as_string_opt::<i32>()).ok_or_else(bad)?;
     let operation = |letter: Option<&str>| letter.and_then(Operation::from_letter).ok_or_else(bad);
     letters.iter().map(operation).collect::<Result<_>>().map(Some)
+}
+
+/// The rows of `slots`, as places in the file whose first row has the slot `first`.
+fn selection(slots: &[u32], first: u64) -> RowSelection {
+    let mut selectors: Vec<RowSelector> = Vec::new();
+    let mut at = 0;
+    for place in slots.iter().map(|&slot| usize::try_from(u64::from(slot) - first).unwrap_or(usize::MAX)) {
+        match selectors.last_mut() {
+            Some(last) if place == at && !last.skip => last.row_count += 1,
+            _ => {
+                if place > at {
+                    selectors.push(RowSelector::skip(place - at));
+                }
+                selectors.push(RowSelector::select(1));
+            }
+        }
+        at = place + 1;
+    }
+    selectors.into()
 }
 
 /// The rows of `batch` at `rows`.

@@ -14,7 +14,6 @@ pub mod parquet;
 pub mod state;
 pub mod store;
 pub(crate) mod uploads;
-mod wanted;
 
 use std::sync::Arc;
 

@@ -74,6 +74,16 @@ fn a_date_field_that_became_text_has_not_moved_on_by_that() {
     lab.assert_verified();
 }
 
+/// The number was smaller; the text of it, once another row made the column text, is greater.
+#[test]
+fn a_number_that_went_back_before_its_column_became_text_is_no_fault_of_the_log() {
+    let mut lab = Lab::of_t(dated());
+    lab.csv_ok("id,d,v\n1,10,a\n2,10,b\n");
+    assert_eq!(lab.csv_ok("id,d,v\n1,2,A\n2,10,b\n").silent_changes, 1);
+    lab.csv_ok("id,d,v\n1,2,A\n2,10,b\n3,x,c\n");
+    lab.assert_verified();
+}
+
 #[test]
 fn a_column_without_a_value_takes_the_type_that_is_declared_later() {
     for (declared, text) in [("string", "x"), ("timestamptz", "2024-01-31T10:00:00Z"), ("int64", "7")] {
